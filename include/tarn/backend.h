@@ -47,7 +47,7 @@ struct tarn_segment {
     void *priv;       /* the backend's own; freed by its detach */
 };
 
-/* What is asked for. */
+/* What is asked for.  home, dir, name and uuid are given to every call on the segment. */
 struct tarn_segment_request {
     const char *home; /* the environment's directory; NULL for a private region */
     const char *dir;  /* where a file may be put: TARN_REGION_DIR, else home */
@@ -74,6 +74,10 @@ struct tarn_probe {
     char note[160];  /* what the user should know although it works; "" nothing */
 };
 
+/*
+ * No slot is NULL: what a backend cannot do is a function that returns TARN_ENOSYS.  Capabilities
+ * that exclude each other (SHARED and FORK, SURVIVES without NAMED) are refused when it is loaded.
+ */
 struct tarn_backend {
     size_t size;         /* sizeof(struct tarn_backend) when compiled */
     uint32_t abi;        /* TARN_BACKEND_ABI when compiled */
