@@ -12,6 +12,7 @@ set(TARN_BACKEND_BUILD_DIR ${CMAKE_BINARY_DIR}/backends)
 
 # backends/<name>.c is a module of its own, or with TARN_STATIC_BACKENDS part of the library.
 function(tarn_backend_modules)
+  target_sources(tarn_backends PRIVATE ${TARN_GENERATED}/tarn_static_backends.c)
   foreach(name IN LISTS TARN_PORT_BACKENDS)
     if(TARN_STATIC_BACKENDS)
       target_sources(tarn_backends PRIVATE ${name}.c)
