@@ -14,9 +14,9 @@
 
 #include <tarn/backend.h>
 
-#define LOAD_NAME_MAX 15  /* bytes of a backend's name */
+#define LOAD_NAME_MAX  15 /* bytes of a backend's name */
 #define LOAD_NAMES_MAX 32 /* names that load_names() tells at most */
-#define LOAD_PATH_MAX 1024
+#define LOAD_PATH_MAX  1024
 
 /* Where a backend was found, for reports; path is "" if it is linked in. */
 struct load_place {
