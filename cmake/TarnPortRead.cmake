@@ -16,7 +16,7 @@ set(TARN_PORT_GROUPS file map shm sync proc misc)
 set(TARN_PORT_KEYS_ONE system tier emulator sysroot)
 set(TARN_PORT_KEYS_LIST sources defines backends libs)
 set(TARN_PORT_KEYS_LINE serves requires optional fact)
-set(TARN_PORT_KEYS_NEEDED system tier serves backends fact)
+set(TARN_PORT_KEYS_NEEDED system tier serves backends)
 
 # Each fact with the values that it may have; `words` is any list, or none.
 set(TARN_PORT_FACTS lock_free_64 robust_word lock_byte wait_any membarrier publish map_beyond_end
@@ -160,8 +160,7 @@ macro(tarn_port_word where folder key word)
     if(NOT EXISTS "${value}")
       tarn_port_error("${where}" "sources: no file '${word}' in the source tree or beside the ports file")
     endif()
-  elseif("${key}" STREQUAL "backends" AND EXISTS ${TARN_PORT_ROOT}/backends/CMakeLists.txt
-      AND NOT EXISTS ${TARN_PORT_ROOT}/backends/${word}.c)
+  elseif("${key}" STREQUAL "backends" AND NOT EXISTS ${TARN_PORT_ROOT}/backends/${word}.c)
     tarn_port_error("${where}" "backends: there is no backends/${word}.c")
   endif()
   if("${value}" IN_LIST TARN_PORT_${upper})

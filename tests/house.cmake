@@ -1,2 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Tests of the build itself.  The scripts print the same lines as check.h does.
 tarn_test(version LABELS core)
+
+add_test(NAME ports COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/ports.sh
+  ${CMAKE_COMMAND} ${PROJECT_SOURCE_DIR} ${CMAKE_BINARY_DIR})
+set_tests_properties(ports PROPERTIES TIMEOUT 120)
+
+# What a sanitizer adds to the objects is nobody's layer.
+if(NOT TARN_SANITIZE)
+  add_test(NAME layers COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/layers.sh
+    ${PROJECT_SOURCE_DIR} ${CMAKE_BINARY_DIR})
+endif()
