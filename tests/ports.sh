@@ -51,6 +51,7 @@ refuses 'a missing key' '!/^backends/' "$(($(last) - 1))" "key 'backends' is mis
 refuses 'a missing fact' '!/^fact +wait_any/' "$(($(last) - 1))" "'fact wait_any' is missing"
 refuses 'an unknown fact' '/^fact +punch/ { print "fact poonch yes"; next } 1' 'poonch' "unknown fact 'poonch'; the nearest is 'punch'"
 refuses 'a fact with a wrong value' '/^fact +lock_byte/ { print "fact lock_byte ofdd"; next } 1' 'ofdd' "unknown value of fact lock_byte 'ofdd'; the nearest is 'ofd'"
+refuses 'a fact with two values' '/^fact +punch/ { print "fact punch yes no"; next } 1' 'yes no' 'fact punch: one value expected, one of: yes, no'
 refuses 'a fact twice' '1; /^fact +punch/ { print "fact punch no" }' 'punch no' "duplicate 'fact punch', first in line"
 refuses 'a group that nobody serves' '!/^serves +proc /' "$(($(last) - 1))" "'serves proc' is missing"
 refuses 'an unknown group' '/^serves +misc / { print "serves mics posix"; next } 1' 'mics' "unknown group of 'serves' 'mics'; the nearest is 'misc'"
@@ -59,12 +60,12 @@ refuses 'an unknown implementation' '1; END { print "serves file.seek solaris" }
 refuses 'a backend that there is not' '/^backends/ { print "backends mmap mallok"; next } 1' 'mallok' 'backends: there is no backends/mallok.c'
 refuses 'a source that there is not' '1; END { print "sources os/nothere.c" }' 'nothere' "sources: no file 'os/nothere.c'"
 refuses 'a word twice' '1; END { print "libs dl" }' "$(($(last) + 1))" "libs: 'dl' stands twice"
-refuses 'a requirement without a header' '1; END { print "requires pread" }' "$(($(last) + 1))" 'requires: two words expected, 1 given'
+refuses 'a requirement without a header' '1; END { print "requires nothing" }' "$(($(last) + 1))" 'requires: two words expected, 1 given'
 refuses 'shared backends without whole 64-bit words' '/^fact +lock_free_64/ { print "fact lock_free_64 no"; next } 1' \
     'lock_free_64 no' "backend 'mmap' shares memory between processes, which needs 'fact lock_free_64 yes'"
 refuses 'shared backends without a witness of death' \
     '/^fact +lock_byte/ { print "fact lock_byte none"; next } /^fact +robust_word/ { print "fact robust_word no"; next } 1' \
-    'lock_byte none' 'which needs a witness of death'
+    'lock_byte none' "backend 'mmap' shares memory between processes, which needs a witness of death"
 
 # What only the compiler can say, with a file from anywhere.
 configure() { # PORT
