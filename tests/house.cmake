@@ -11,3 +11,10 @@ if(NOT TARN_SANITIZE)
   add_test(NAME layers COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/layers.sh
     ${PROJECT_SOURCE_DIR} ${CMAKE_BINARY_DIR})
 endif()
+
+# A stranger cannot be asked to link a sanitizer.
+if(NOT TARN_SANITIZE)
+  add_test(NAME consumer COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/consumer.sh
+    ${CMAKE_COMMAND} ${PROJECT_SOURCE_DIR} ${CMAKE_BINARY_DIR})
+  set_tests_properties(consumer PROPERTIES TIMEOUT 120)
+endif()
