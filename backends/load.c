@@ -239,9 +239,11 @@ int load_backend(const struct tarn_os *os, const char *name, const struct tarn_b
     if (err == TARN_OK && where != NULL)
         memcpy(where->path, place.path, strlen(place.path) + 1);
     if (err == TARN_ENOENT)
-        (void)text_format(
-            why, why_len, "this installation has no backend %s: no " MODULE_PREFIX "%s%s in %s%s%s",
-            name, name, TARN_MODULE_SUFFIX, path, path[0] != '\0' ? ":" : "", TARN_BACKEND_DIR);
+        (void)text_format(why, why_len,
+                          "this installation has no backend %s: no " MODULE_PREFIX
+                          "%s%s in %s%s" TARN_BACKEND_DIR "%s",
+                          name, name, TARN_MODULE_SUFFIX, path, path[0] != '\0' ? ":" : "",
+                          path[0] != '\0' ? "" : " (TARN_BACKEND_PATH names other directories)");
     return err;
 }
 
