@@ -2,9 +2,10 @@
 # Counts tests from their own lines, in CTest's log or any other:
 #     ok - SUITE: NAME        not ok - SUITE: NAME        skip - SUITE: NAME # REASON
 # A CTest test that failed without such a line counts as one failed test, one that says nothing at
-# all as one of its own result.  From the names of tests that passed it lists the IDs of docs/seed.md.
+# all as one of its own result.  With `seeds` it lists from the names of tests that passed the IDs of
+# that file.
 #
-# awk -v count=FILE -v seeds=docs/seed.md -f report.awk LOG
+# awk -v count=FILE [-v seeds=docs/seed.md] -f report.awk LOG
 
 function finish() {
     if (ctest == "")
@@ -32,7 +33,7 @@ function proves(name,    i, n, word) {
 }
 
 BEGIN {
-    while ((getline line < seeds) > 0)
+    while (seeds != "" && (getline line < seeds) > 0)
         if (match(line, /^- [A-Z][0-9]+ /)) {
             id = substr(line, 3, RLENGTH - 3)
             known[++ids] = id
@@ -53,7 +54,7 @@ BEGIN {
 END {
     finish()
     for (id in proved)
-        if (!(id in is_known)) {
+        if (seeds != "" && !(id in is_known)) {
             failed++
             print "not ok - report: a test name begins with " id ", which docs/seed.md does not have"
         }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Tests of the build itself.  The scripts print the same lines as check.h does.
-tarn_test(version LABELS core)
+tarn_test(version LABELS core valgrind)
 
 add_test(NAME ports COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/ports.sh
   ${CMAKE_COMMAND} ${PROJECT_SOURCE_DIR} ${CMAKE_BINARY_DIR})
