@@ -2,7 +2,8 @@
 # Modules that the loader must refuse, or that the choice passes over.
 set(TARN_FAKES ${CMAKE_BINARY_DIR}/tests/fakes)
 file(MAKE_DIRECTORY ${TARN_FAKES})
-file(CHMOD ${TARN_FAKES} PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE)
+file(CHMOD ${TARN_FAKES} PERMISSIONS
+  OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
 function(tarn_fake name)
   add_library(fake_${name} MODULE modules/fake_backend.c)
   target_compile_definitions(fake_${name} PRIVATE FAKE_NAME=${name} ${ARGN})

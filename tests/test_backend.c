@@ -320,6 +320,7 @@ static void a_failed_growth_changes_nothing(void)
     FAILS(TARN_EINVAL, be->grow(&m.call, &m.seg, m.seg.reserve, page));
     FAILS(TARN_EINVAL, be->grow(&m.call, &m.seg, m.seg.size, m.seg.reserve));
     FAILS(TARN_EINVAL, be->grow(&m.call, &m.seg, UINT64_MAX - page + 1, 2 * page));
+    FAILS(TARN_EINVAL, be->grow(&m.call, &m.seg, 2 * page, UINT64_MAX - 2 * page + 1));
     if (m.seg.reserve == pages * page) {
         int err = be->grow(&m.call, &m.seg, m.seg.size, m.seg.reserve - m.seg.size);
 

@@ -75,6 +75,8 @@ static void what_is_optional_is_skipped_quietly(void)
     FAILS(TARN_ENOSPC, choose("full?,zeta?"));
     text_has(why, "full: full has no");
     text_has(why, "zeta: ");
+    FAILS(TARN_ENOSYS,
+          choose("zeta?,full?")); /* never ENOENT: that is a region that is not there */
 }
 
 static void what_is_excluded_is_never_taken(void)

@@ -11,6 +11,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -154,6 +156,49 @@ static void what_was_put_in_its_place_is_refused(void)
     drop(&m);
 }
 
+static int join_by_group(void *arg)
+{
+    struct made *m = arg;
+    struct tarn_segment seg = { 0 };
+    int err;
+
+    if (setgroups(0, NULL) != 0 || seteuid(65534) != 0) /* the group stays */
+        return 99;
+    err = be->attach(&m->call, &m->req, &m->id, m->seg.reserve, 0, &seg);
+    if (err != TARN_OK)
+        return -err;
+    ((char *)seg.base)[0] = 'g';
+    return -be->detach(&m->call, &seg);
+}
+
+/* Who may join is what the mode says, and nothing else. */
+static void a_group_shares_if_the_mode_says_so(void)
+{
+    static const struct {
+        uint32_t mode;
+        int status;
+    } all[] = { { 0660, 0 }, { 0640, -TARN_EACCES }, { 0600, -TARN_EACCES } };
+    char dir[] = "/tmp/tarn-test-XXXXXX";
+
+    if (geteuid() != 0)
+        SKIP("only root can be somebody else");
+    CU_ASSERT_FATAL(mkdtemp(dir) != NULL && chmod(dir, 0755) == 0);
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        struct made m;
+        int status = -1;
+
+        prepare(&m, 4, 16);
+        m.req.home = m.req.dir = dir;
+        m.req.mode = all[i].mode;
+        OK(be->create(&m.call, &m.req, &m.id, &m.seg));
+        OK(tarn_os_host()->proc->try_in_child(tarn_os_host(), join_by_group, &m, &status));
+        CU_ASSERT_EQUAL(status, all[i].status);
+        CU_ASSERT_EQUAL(((char *)m.seg.base)[0], all[i].status == 0 ? 'g' : 0);
+        drop(&m);
+    }
+    CU_ASSERT_EQUAL(rmdir(dir), 0);
+}
+
 /* In another's name: no other file can be reached by a forged id. */
 static void a_forged_id_names_no_other_file(void)
 {
@@ -257,7 +302,9 @@ static void a_full_file_system(void)
     (void)snprintf(small, sizeof(small), "%s/small", home);
     (void)snprintf(ballast, sizeof(ballast), "%s/ballast", small);
     CU_ASSERT_EQUAL_FATAL(mkdir(small, 0700), 0);
-    if (mount("none", small, "tmpfs", 0, "size=1m") != 0) {
+    /* In a mount namespace of our own, so that nothing stays mounted if we die. */
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", small, "tmpfs", 0, "size=1m") != 0) {
         (void)rmdir(small);
         SKIP("may not mount a small file system");
     }
@@ -427,6 +474,7 @@ int main(void)
     static CU_TestInfo file_tests[] = {
         { "P7 X7: the file has the mode asked for, whatever the umask",
           the_file_has_the_mode_whatever_the_umask },
+        { "X7: a group shares if the mode says so", a_group_shares_if_the_mode_says_so },
         { "what stands there already is not taken", what_stands_there_already_is_not_taken },
         { "R14 X8: what was put in its place is refused", what_was_put_in_its_place_is_refused },
         { "a forged id names no other file", a_forged_id_names_no_other_file },
