@@ -49,7 +49,6 @@ BEGIN {
 /^ok - / { passed++; lines_here++; sub(/^ok - [^:]*: /, ""); proves($0) }
 /^not ok - / { failed++; lines_here++; failed_here++; print }
 /^skip - / { skipped++; lines_here++; print }
-/^#   / { if (failed_here > 0) print }
 
 END {
     finish()
