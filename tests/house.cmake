@@ -18,3 +18,8 @@ if(NOT TARN_SANITIZE)
     ${CMAKE_COMMAND} ${PROJECT_SOURCE_DIR} ${CMAKE_BINARY_DIR})
   set_tests_properties(consumer PROPERTIES TIMEOUT 120)
 endif()
+
+add_executable(check_self check_self.c)
+target_link_libraries(check_self PRIVATE tarn::tarn CUnit::CUnit)
+add_test(NAME report COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/report.sh
+  ${PROJECT_SOURCE_DIR} $<TARGET_FILE:check_self>)
