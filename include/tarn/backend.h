@@ -69,9 +69,9 @@ struct tarn_backend_call {
 
 /* What a probe found. */
 struct tarn_probe {
-    uint64_t avail;  /* bytes that could be had now; UINT64_MAX unknown */
-    char where[64];  /* file system type, or what memory it is */
-    char note[160];  /* what the user should know although it works; "" nothing */
+    uint64_t avail; /* bytes that could be had now; UINT64_MAX unknown */
+    char where[64]; /* file system type, or what memory it is */
+    char note[160]; /* what the user should know although it works; "" nothing */
 };
 
 /*

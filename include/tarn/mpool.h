@@ -60,7 +60,10 @@ struct tarn_mpool_config {
     uint32_t max_procs;   /* as in tarn_region_config.  Creation only */
     uint32_t max_threads; /* as in tarn_region_config.  Creation only */
 };
-#define TARN_MPOOL_CONFIG_INIT { sizeof(struct tarn_mpool_config), 0, 0, 0, 0, 0, 0, 0 }
+#define TARN_MPOOL_CONFIG_INIT                                                                     \
+    {                                                                                              \
+        sizeof(struct tarn_mpool_config), 0, 0, 0, 0, 0, 0, 0                                      \
+    }
 
 /*
  * Open pool name of env (NULL: "mpool"), making it if CREATE says so; private (no files, this
@@ -99,33 +102,33 @@ TARN_API int tarn_mpool_thread(tarn_mpool *pool, tarn_thread **out);
 TARN_API int tarn_mpool_sync(tarn_mpool *pool);
 
 struct tarn_mpool_stat {
-    uint64_t bytes;      /* page memory */
-    uint64_t region;     /* all memory of the pool, page memory included */
-    uint64_t table;      /* of that, what stands beside the pages and grows with them */
-    uint32_t unit;       /* smallest page size */
-    uint32_t extent;     /* bytes that move between page sizes at once */
-    uint64_t pages;      /* pages resident */
-    uint64_t dirty;      /* of these, newer than their file */
-    uint64_t pinned;     /* pins, of all threads and processes */
-    uint64_t hits;       /* gets that found their page */
-    uint64_t misses;     /* gets that read it from the file */
-    uint64_t creates;    /* gets that made it */
-    uint64_t waits;      /* gets that waited for another's read or claim */
-    uint64_t reads;      /* pages read in */
-    uint64_t writes;     /* pages written back */
-    uint64_t write_calls; /* writes to the system that took */
-    uint64_t evict_clean; /* pages evicted that were clean */
-    uint64_t evict_dirty; /* pages evicted after they were written */
-    uint64_t evict_pinned; /* claims given back because the page was pinned */
-    uint64_t barriers;   /* heavy barriers issued */
-    uint64_t hash_entries; /* places in the translation table */
+    uint64_t bytes;         /* page memory */
+    uint64_t region;        /* all memory of the pool, page memory included */
+    uint64_t table;         /* of that, what stands beside the pages and grows with them */
+    uint32_t unit;          /* smallest page size */
+    uint32_t extent;        /* bytes that move between page sizes at once */
+    uint64_t pages;         /* pages resident */
+    uint64_t dirty;         /* of these, newer than their file */
+    uint64_t pinned;        /* pins, of all threads and processes */
+    uint64_t hits;          /* gets that found their page */
+    uint64_t misses;        /* gets that read it from the file */
+    uint64_t creates;       /* gets that made it */
+    uint64_t waits;         /* gets that waited for another's read or claim */
+    uint64_t reads;         /* pages read in */
+    uint64_t writes;        /* pages written back */
+    uint64_t write_calls;   /* writes to the system that took */
+    uint64_t evict_clean;   /* pages evicted that were clean */
+    uint64_t evict_dirty;   /* pages evicted after they were written */
+    uint64_t evict_pinned;  /* claims given back because the page was pinned */
+    uint64_t barriers;      /* heavy barriers issued */
+    uint64_t hash_entries;  /* places in the translation table */
     uint64_t hash_searches; /* searches under a lock */
     uint64_t hash_examined; /* entries looked at by these */
-    uint32_t files;      /* files known */
-    uint32_t procs;      /* participants */
-    uint32_t threads;    /* threads */
-    uint32_t pin_exchange; /* 1: pins by exchange, 0: by store and barrier */
-    uint64_t suspect;    /* pages that a dead process could have been writing */
+    uint32_t files;         /* files known */
+    uint32_t procs;         /* participants */
+    uint32_t threads;       /* threads */
+    uint32_t pin_exchange;  /* 1: pins by exchange, 0: by store and barrier */
+    uint64_t suspect;       /* pages that a dead process could have been writing */
 };
 
 /* Counts since the pool was made, of all processes together; taken without stopping anybody. (Y9) */
@@ -147,7 +150,10 @@ struct tarn_mpf_config {
     uint32_t page_size; /* a power of two, 512 to 65536.  Must be given (seed F1) */
     uint32_t clear_len; /* bytes of a new page to zero; 0: all.  <= page_size */
 };
-#define TARN_MPF_CONFIG_INIT { sizeof(struct tarn_mpf_config), 0, 0, 0, 0 }
+#define TARN_MPF_CONFIG_INIT                                                                       \
+    {                                                                                              \
+        sizeof(struct tarn_mpf_config), 0, 0, 0, 0                                                 \
+    }
 
 /*
  * Open the file at path (relative: to the home) in the pool.  Processes that open the same file,
@@ -158,8 +164,8 @@ struct tarn_mpf_config {
  *   TARN_ENOENT   no file and no CREATE;  TARN_EACCES, TARN_EROFS, TARN_EMFILE: the system's
  *   TARN_ENOSPC   max_files are open, or no room for a page size that is new to the pool
  */
-TARN_API int tarn_mpf_open(tarn_mpool *pool, const char *path,
-                           const struct tarn_mpf_config *config, tarn_mpf **out);
+TARN_API int tarn_mpf_open(tarn_mpool *pool, const char *path, const struct tarn_mpf_config *config,
+                           tarn_mpf **out);
 
 /*
  * Close the handle.  When the last opener of all processes closes, its pages leave the pool and what
@@ -176,14 +182,14 @@ TARN_API int tarn_mpf_sync(tarn_mpf *file);
 TARN_API int tarn_mpf_last(tarn_mpf *file, tarn_pgno *last);
 
 struct tarn_mpf_stat {
-    char path[256];     /* as the first opener gave it, cut if longer */
+    char path[256]; /* as the first opener gave it, cut if longer */
     uint32_t page_size;
-    uint32_t openers;   /* processes */
+    uint32_t openers; /* processes */
     tarn_pgno last;
     uint64_t pages, dirty; /* resident; of these dirty */
-    uint64_t hits;      /* UINT64_MAX: counted only in the pool's sum (from the 32nd file on) */
+    uint64_t hits;         /* UINT64_MAX: counted only in the pool's sum (from the 32nd file on) */
     uint64_t misses, creates, reads, writes;
-    uint32_t suspect;   /* 1: an fsync of it has failed */
+    uint32_t suspect; /* 1: an fsync of it has failed */
 };
 TARN_API int tarn_mpf_stat(tarn_mpf *file, struct tarn_mpf_stat *st);
 

@@ -54,13 +54,13 @@ enum tarn_open_flag {
 enum tarn_kind { TARN_KIND_FILE = 1, TARN_KIND_DIR = 2, TARN_KIND_LINK = 3, TARN_KIND_OTHER = 4 };
 
 struct tarn_stat {
-    uint64_t size;    /* bytes */
-    uint64_t iosize;  /* best size of one transfer; never 0 (seed O6: 8192 if the system says 0) */
-    uint64_t mtime;   /* last change, ns since 1970 */
-    uint32_t kind;    /* enum tarn_kind */
-    uint32_t mode;    /* permission bits, 0777 */
-    uint32_t uid;     /* owner */
-    uint32_t nlink;   /* names */
+    uint64_t size;   /* bytes */
+    uint64_t iosize; /* best size of one transfer; never 0 (seed O6: 8192 if the system says 0) */
+    uint64_t mtime;  /* last change, ns since 1970 */
+    uint32_t kind;   /* enum tarn_kind */
+    uint32_t mode;   /* permission bits, 0777 */
+    uint32_t uid;    /* owner */
+    uint32_t nlink;  /* names */
 };
 
 /* Which file, whatever its name: equal while and only while it is the same file (seed O12, X27). */
@@ -77,10 +77,10 @@ enum tarn_fs_flag {
 };
 
 struct tarn_fsinfo {
-    uint64_t total;  /* bytes */
-    uint64_t avail;  /* bytes that this user may still use */
-    uint32_t flags;  /* enum tarn_fs_flag */
-    char type[20];   /* "ext4", "tmpfs", or a number in hexadecimal */
+    uint64_t total; /* bytes */
+    uint64_t avail; /* bytes that this user may still use */
+    uint32_t flags; /* enum tarn_fs_flag */
+    char type[20];  /* "ext4", "tmpfs", or a number in hexadecimal */
 };
 
 struct tarn_iov {
@@ -428,9 +428,9 @@ struct tarn_os_misc {
  * to its `size`, so that a table compiled against an older Tarn goes on working.
  */
 struct tarn_os {
-    size_t size;      /* sizeof(struct tarn_os) when compiled */
-    const char *name; /* "linux", "fault"; static storage */
-    void *ctx;        /* the table's own */
+    size_t size;                 /* sizeof(struct tarn_os) when compiled */
+    const char *name;            /* "linux", "fault"; static storage */
+    void *ctx;                   /* the table's own */
     const struct tarn_os *below; /* filled in by tarn_os_stack(); NULL at the bottom */
     const struct tarn_os_file *file;
     const struct tarn_os_map *map;

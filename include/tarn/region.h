@@ -53,7 +53,10 @@ struct tarn_env_config {
     const char *backend_required;
     const char *backend;
 };
-#define TARN_ENV_CONFIG_INIT { sizeof(struct tarn_env_config), 0, 0, 0, 0, 0, 0, 0 }
+#define TARN_ENV_CONFIG_INIT                                                                       \
+    {                                                                                              \
+        sizeof(struct tarn_env_config), 0, 0, 0, 0, 0, 0, 0                                        \
+    }
 
 /*
  * Open an environment; config and its strings are copied (os and message_ctx are not).
@@ -78,9 +81,9 @@ TARN_API const struct tarn_os *tarn_env_os(const tarn_env *env);
 /* ---- attach, detach, remove ------------------------------------------------------------------ */
 
 enum tarn_region_flag {
-    TARN_REGION_CREATE = 0x01,  /* make it if it is not there */
-    TARN_REGION_EXCL = 0x02,    /* with CREATE: TARN_EEXIST if it is there */
-    TARN_REGION_PRIVATE = 0x04, /* of this process alone, no files, name may be NULL */
+    TARN_REGION_CREATE = 0x01,     /* make it if it is not there */
+    TARN_REGION_EXCL = 0x02,       /* with CREATE: TARN_EEXIST if it is there */
+    TARN_REGION_PRIVATE = 0x04,    /* of this process alone, no files, name may be NULL */
     TARN_REGION_REMOVE_LAST = 0x08 /* the last one to detach removes it (at creation) */
 };
 
@@ -99,7 +102,10 @@ struct tarn_region_config {
     uint32_t max_procs;   /* participants at once, 1..4095; 0: 128.  Creation only */
     uint32_t max_threads; /* threads at once, of all processes, 1..16383; 0: 1024.  Creation only */
 };
-#define TARN_REGION_CONFIG_INIT { sizeof(struct tarn_region_config), 0, 0, 0, 0, 0 }
+#define TARN_REGION_CONFIG_INIT                                                                    \
+    {                                                                                              \
+        sizeof(struct tarn_region_config), 0, 0, 0, 0, 0                                           \
+    }
 
 /*
  * Attach to region name ([A-Za-z0-9._-]{1,64}) of env, making it if CREATE says so.  Returns
@@ -160,19 +166,19 @@ TARN_API int tarn_region_panic(tarn_region *region);
 struct tarn_region_stat {
     char name[72];
     char backend[16];
-    char memory[160];    /* what the backend says of the segment */
+    char memory[160]; /* what the backend says of the segment */
     uint8_t uuid[16];
-    uint64_t bytes;      /* user memory */
-    uint64_t committed;  /* bytes of memory behind the region, all included */
-    uint64_t reserve;    /* bytes of address space */
+    uint64_t bytes;     /* user memory */
+    uint64_t committed; /* bytes of memory behind the region, all included */
+    uint64_t reserve;   /* bytes of address space */
     uint32_t mode;
-    uint32_t max_procs, procs;     /* rows; rows in use by the living */
-    uint32_t max_threads, threads; /* lanes; lanes in use */
-    uint64_t reaped;     /* dead participants given back so far */
+    uint32_t max_procs, procs;       /* rows; rows in use by the living */
+    uint32_t max_threads, threads;   /* lanes; lanes in use */
+    uint64_t reaped;                 /* dead participants given back so far */
     uint64_t lock_wait, lock_nowait; /* takings of the region lock that had to wait, and not */
-    uint32_t pin_exchange; /* 1: pins by exchange, 0: by store and barrier */
+    uint32_t pin_exchange;           /* 1: pins by exchange, 0: by store and barrier */
     uint32_t panic;
-    uint32_t kind;       /* 0 plain, 1 a memory pool */
+    uint32_t kind; /* 0 plain, 1 a memory pool */
 };
 TARN_API int tarn_region_stat(tarn_region *region, struct tarn_region_stat *st);
 
