@@ -14,9 +14,14 @@ failed=0
 allowed='memcpy memset memcmp memmove memchr strlen strnlen strcmp strncmp strchr strrchr strspn strcspn strstr'
 allowed="$allowed __stack_chk_fail __tls_get_addr _GLOBAL_OFFSET_TABLE_"
 
-say() { # STATUS NAME
-    printf '%s - layers: %s\n' "$1" "$2"
-    [ "$1" = ok ] || failed=1
+verdict() { # NAME FINDINGS: none is good
+    if [ -z "$2" ]; then
+        echo "ok - layers: $1"
+    else
+        failed=1
+        echo "not ok - layers: $1"
+        echo "$2"
+    fi
 }
 
 objects() { # LAYER
@@ -30,29 +35,50 @@ objects os | xargs -r nm -g --defined-only | awk 'NF == 3 && $3 !~ /^(posix|linu
 
 for layer in backends region mpool; do
     list=$(objects $layer)
-    [ -n "$list" ] || { say ok "$layer/ has no objects yet"; continue; }
+    [ -n "$list" ] || { verdict "$layer/ has objects" "#   none in $build/$layer"; continue; }
     echo "$list" | xargs nm -g --defined-only | awk 'NF == 3 { print $3 }' >>"$lower"
     wrong=$(echo "$list" | xargs nm -u -A | awk -v lower="$lower" '
         BEGIN { while ((getline name < lower) > 0) known[name] = 1 }
         { file = $1; sub(/:.*/, "", file); sub(/.*\//, "", file) }
         !($NF in known) { print "#   " file ": " $NF }')
-    if [ -n "$wrong" ]; then
-        say 'not ok' "objects of $layer/ use only what is theirs to use"
-        echo "$wrong"
-    else
-        say ok "objects of $layer/ use only what is theirs to use"
-    fi
+    verdict "objects of $layer/ use only what is theirs to use" "$wrong"
 done
+
+# A module is a stranger to the library: it gets all by the table it is called with.
+for module in "$build"/backends/*.so; do
+    [ -e "$module" ] || continue
+    name=$(basename "$module" .so)
+    wrong=$(
+        nm -D --defined-only "$module" | awk -v name="$name" '$3 != name { print "#   exports " $3 }'
+        nm -D -u "$module" | awk -v allowed=" $allowed " '
+            { sub(/@.*/, "", $2) }
+            $1 == "U" && index(allowed, " " $2 " ") == 0 { print "#   wants " $2 }'
+    )
+    verdict "$name exports itself and wants nothing of the library" "$wrong"
+done
+
+# The library shows what the public headers declare, all of it and nothing else.
+if [ -n "$(objects mpool)" ]; then
+    wrong=$(
+        {
+            nm -D --defined-only "$build/libtarn.so" | awk '{ print "exported " $3 }'
+            cat "$source"/include/tarn/*.h | tr '\n' ' ' | grep -oE 'TARN_API [^;(]*\(' |
+                sed 's/ *($//; s/.*[ *]/declared /'
+        } | awk '{ has[$1, $2] = 1; names[$2] = 1 }
+            END {
+                for (name in names) {
+                    if (!(("exported", name) in has)) print "#   declared and not there: " name
+                    if (!(("declared", name) in has)) print "#   there and not declared: " name
+                }
+            }' | sort
+    )
+    verdict 'the library shows what its headers declare' "$wrong"
+fi
 
 # Freestanding headers are the compiler's; string.h declares what is allowed above.
 wrong=$(cd "$source" && find include backends region mpool \( -name '*.c' -o -name '*.h' \) -print | sort | xargs grep -nE '^[ \t]*#[ \t]*include[ \t]*<' |
-    grep -vE '<(stddef|stdint|stdbool|stdarg|stdatomic|stdalign|limits|string)\.h>|<tarn/')
-if [ -n "$wrong" ]; then
-    say 'not ok' 'no system header above os/'
-    echo "$wrong" | sed 's/^/#   /'
-else
-    say ok 'no system header above os/'
-fi
+    grep -vE '<(stddef|stdint|stdbool|stdarg|stdatomic|stdalign|limits|string)\.h>|<tarn/' | sed 's/^/#   /')
+verdict 'no system header above os/' "$wrong"
 
 # A floor includes itself and what is below it.
 wrong=$(
@@ -65,10 +91,5 @@ wrong=$(
     find os -name '*.[ch]' -print | xargs -r grep -nE '#[ \t]*include[ \t]*<tarn/backend\.h>'
     find region -name '*.[ch]' -print | xargs -r grep -nE '#[ \t]*include[ \t]*<tarn/mpool\.h>'
 )
-if [ -n "$wrong" ]; then
-    say 'not ok' 'every floor includes only itself and lower ones'
-    echo "$wrong" | sed 's/^/#   /'
-else
-    say ok 'every floor includes only itself and lower ones'
-fi
+verdict 'every floor includes only itself and lower ones' "$(echo "$wrong" | sed '/./s/^/#   /')"
 exit $failed
