@@ -2,7 +2,8 @@
 # The targets that more than one folder needs.
 #
 #   TARN_LAYERS                the floors of the library, lowest first
-#   tarn_backend_modules()     called by backends/: one module per backend of the port
+#   tarn_backend_modules()     called by backends/: one module per backend of the port, and the target
+#                              tarn_modules for all of them
 #   tarn_libraries()           joins the floors into the libraries that are installed
 #   tarn_link_layers(T L...)   links the floors up to the highest of L into the executable T, so that
 #                              tests reach what the library hides
@@ -13,6 +14,7 @@ set(TARN_BACKEND_BUILD_DIR ${CMAKE_BINARY_DIR}/backends)
 # backends/<name>.c is a module of its own, or with TARN_STATIC_BACKENDS part of the library.
 function(tarn_backend_modules)
   target_sources(tarn_backends PRIVATE ${TARN_GENERATED}/tarn_static_backends.c)
+  add_custom_target(tarn_modules)
   foreach(name IN LISTS TARN_PORT_BACKENDS)
     if(TARN_STATIC_BACKENDS)
       target_sources(tarn_backends PRIVATE ${name}.c)
@@ -21,6 +23,7 @@ function(tarn_backend_modules)
     add_library(tarn_backend_${name} MODULE ${name}.c)
     set_target_properties(tarn_backend_${name} PROPERTIES PREFIX "" SUFFIX .so
       LIBRARY_OUTPUT_DIRECTORY ${TARN_BACKEND_BUILD_DIR})
+    add_dependencies(tarn_modules tarn_backend_${name})
     install(TARGETS tarn_backend_${name} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/tarn)
   endforeach()
 endfunction()
