@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# The tool: its parts alone, and as people use it.
+if(TARN_TOOLS)
+  list(TRANSFORM TARN_TOOL_PARTS PREPEND ${PROJECT_SOURCE_DIR}/tools/ OUTPUT_VARIABLE parts)
+  tarn_test(tool_texts SOURCES test_tool_texts.c ${parts} LAYERS os LIBS APR::APR m LABELS core)
+endif()
