@@ -5,9 +5,9 @@
 #ifndef REGION_HANDLE_H
 #define REGION_HANDLE_H
 
-#include <tarn/backend.h>
 #include "os/fail.h"
 #include "region/layout.h"
+#include <tarn/backend.h>
 
 struct tarn_region;
 
@@ -25,6 +25,11 @@ struct region_layer {
     bool (*idle)(struct tarn_region *region, void *ctx, uint32_t lane);
     /* the row as a whole: what it alone had open; called after the lanes, with its generation */
     void (*row)(struct tarn_region *region, void *ctx, uint32_t row, uint32_t gen);
+    /*
+     * This process is a child after fork, and tarn_env_reattach() gave the region a row of its own:
+     * forget the parent's threads and lanes.  NULL: nothing to do.
+     */
+    int (*reattach)(struct tarn_region *region, void *ctx);
 };
 
 /* What a layer asks for when it makes or joins a region of its own kind. */
@@ -54,23 +59,28 @@ struct tarn_region {
     struct tarn_segment segment;
     struct tarn_segment_id segment_id;
     char name[72];
-    tarn_file lock_file;       /* TARN_NO_FILE for a private region */
-    uint32_t row;              /* ours */
+    tarn_file lock_file; /* TARN_NO_FILE for a private region */
+    uint32_t row;        /* ours */
     uint32_t row_gen;
     uint32_t mode;
     bool created;
-    bool private_;             /* of this process alone: nobody else can die */
-    _Atomic bool forked;       /* we are a child of the one who attached */
+    bool private_;       /* of this process alone: nobody else can die */
+    _Atomic bool forked; /* we are a child of the one who attached */
     _Atomic uint32_t free_lanes_lock;
     const struct region_layer *layer_ops[REGION_LAYERS];
     void *layer_ctx[REGION_LAYERS];
-    struct tarn_region *next;  /* in the environment's list */
+    struct tarn_region *next; /* in the environment's list */
+
+    uint64_t serial;                  /* of this attach; no two in a process are equal */
+    uint64_t life_thread;             /* the thread that holds our row's life word; 0 nobody */
+    uint32_t flags;                   /* enum tarn_region_flag */
+    struct tarn_region *process_next; /* in the process's list (process.c) */
+    _Atomic uint32_t busy;      /* ends of threads that look at it now: a detach waits for them */
+    bool parked;                /* detached, but life_thread still holds the life word */
+    struct tarn_fileid lock_id; /* of lock_file */
 };
 
-static inline void *region_at(const struct tarn_region *r, uint64_t off)
-{
-    return r->base + off;
-}
+static inline void *region_at(const struct tarn_region *r, uint64_t off) { return r->base + off; }
 
 static inline struct lane *region_lane(const struct tarn_region *r, uint32_t lane)
 {

@@ -20,12 +20,12 @@
 #include <stdbool.h>
 #include <tarn/region.h>
 
-#define REGION_MAGIC 0x314e5241544e5254ULL /* a whole region */
-#define REGION_GONE 0x444e5241544e5254ULL  /* removed: the first thing a remover writes (seed R2) */
+#define REGION_MAGIC  0x314e5241544e5254ULL /* a whole region */
+#define REGION_GONE   0x444e5241544e5254ULL /* removed: the first thing a remover writes (seed R2) */
 #define REGION_FORMAT 1u
 
-enum { LANE_CHUNK = 16 };    /* lanes committed at once */
-enum { REGION_LAYERS = 4 };  /* layers that may keep something in a region */
+enum { LANE_CHUNK = 16 };   /* lanes committed at once */
+enum { REGION_LAYERS = 4 }; /* layers that may keep something in a region */
 enum { LAYER_MPOOL = 0 };
 
 /* ---- owner tags ------------------------------------------------------------------------------ */
@@ -35,73 +35,78 @@ enum { LAYER_MPOOL = 0 };
  */
 enum { TAG_LANE_BITS = 14 };
 #define TAG_LANE_MASK ((1u << TAG_LANE_BITS) - 1)
-#define TAG_GEN_MAX ((1u << (32 - TAG_LANE_BITS)) - 1)
+#define TAG_GEN_MAX   ((1u << (32 - TAG_LANE_BITS)) - 1)
 
-static inline uint32_t tag_make(uint32_t lane, uint32_t gen)
-{
-    return gen << TAG_LANE_BITS | lane;
-}
+static inline uint32_t tag_make(uint32_t lane, uint32_t gen) { return gen << TAG_LANE_BITS | lane; }
 
-static inline uint32_t tag_lane(uint32_t tag)
-{
-    return tag & TAG_LANE_MASK;
-}
+static inline uint32_t tag_lane(uint32_t tag) { return tag & TAG_LANE_MASK; }
 
-static inline uint32_t tag_gen(uint32_t tag)
-{
-    return tag >> TAG_LANE_BITS;
-}
+static inline uint32_t tag_gen(uint32_t tag) { return tag >> TAG_LANE_BITS; }
 
 /* An exclusive lock owned in the word: {tag 32, waiters 1}; 0 is free.  own.c. */
 typedef _Atomic uint64_t own_word;
 
 /* ---- rows and lanes -------------------------------------------------------------------------- */
 
-enum row_state { ROW_FREE = 0, ROW_JOINING = 1, ROW_LIVE = 2, ROW_LEAVING = 3, ROW_REAPING = 4 };
+enum row_state {
+    ROW_FREE = 0,
+    ROW_JOINING = 1, /* being taken; holds nothing yet */
+    ROW_LIVE = 2,
+    ROW_LEAVING = 3,
+    ROW_REAPING = 4, /* dead, and what it held is being given back */
+    ROW_REAPED = 5,  /* nothing is left but its lanes, which wait for the last repairer to end */
+    ROW_PARKED = 6   /* left, but a thread still holds its life word: nobody may take it yet */
+};
 
-/* state: {layers 8, gen 24 above, state 8 below}: see rows.c. */
+/* state, from the lowest bit: {state 8, generation 24, layers 8}: see rows.c. */
 struct row {
     _Atomic uint64_t state;
     struct tarn_procid proc;  /* written while JOINING */
     struct tarn_life life;    /* held from join to leave by the thread that joined */
-    _Atomic uint64_t helping; /* generation + 1 of the row that this one is repairing; 0 none */
+    _Atomic uint64_t helping; /* repairers that this process runs now: see reap.c */
     uint64_t spare[2];
 };
 
-/* owner: {row gen 24, row + 1 16}; 0 free.  The layer's part follows the header. */
+/*
+ * owner, from the lowest bit: {row + 1 16, row's generation 24, tag's generation 18}.  One word, so
+ * that who has the lane and under which tag change together; row part 0: free, and the next taker
+ * uses the generation that stands there.  The layer's part follows the header.
+ */
 struct lane {
     _Alignas(64) _Atomic uint64_t owner;
-    _Atomic uint32_t gen;   /* generation of the tag, 1..TAG_GEN_MAX */
-    _Atomic uint32_t lock;  /* region lock: what this lane is about to take or holds (own.c) */
+    _Atomic uint64_t thread; /* which thread of the owner: means something to that process only */
     uint64_t spare[6];
 };
 
 struct region_header {
     _Atomic uint64_t magic; /* REGION_MAGIC written last by the creator */
     uint32_t format, compat, ro_compat, incompat;
-    uint64_t fingerprint;   /* of every layout above, and of the layer's */
+    uint64_t fingerprint; /* of every layout above, and of the layer's */
     uint8_t uuid[16];
 
     uint64_t rows_off, layer_off, layer_bytes, user_off, user_bytes, lanes_off, end_off;
-    uint64_t reserve;       /* bytes of address space that every participant maps */
-    uint32_t max_procs, max_lanes, lane_bytes; /* lane_bytes: header and layer's part, 64-aligned */
-    uint32_t pin_exchange;  /* pin mode, fixed at creation */
-    uint32_t kind;          /* 0 plain, else 1 + the layer that it belongs to */
-    uint32_t flags;         /* TARN_REGION_REMOVE_LAST */
+    uint64_t reserve;              /* bytes of address space that every participant maps */
+    uint32_t max_procs, max_lanes; /* rows and lanes that exist, spare ones included */
+    uint32_t lane_bytes;           /* lane_bytes: header and layer's part, 64-aligned */
+    uint32_t limit_procs;          /* rows for users; the others are for who comes to repair */
+    uint32_t limit_threads;        /* lanes for users: [spare_lanes, spare_lanes + this) */
+    uint32_t spare_lanes;          /* lanes [0, this) are for repairers and for growth */
+    uint32_t pin_exchange;         /* pin mode, fixed at creation */
+    uint32_t kind;                 /* 0 plain, else 1 + the layer that it belongs to */
+    uint32_t flags;                /* TARN_REGION_REMOVE_LAST */
     char backend[16];
 
     _Alignas(64) _Atomic uint64_t committed; /* bytes behind the region now */
     _Atomic uint32_t lane_chunks;            /* lanes [0, 16 * lane_chunks) are committed */
     _Atomic uint32_t panic;
-    _Atomic uint32_t clean;                  /* the last one left in order */
     _Atomic uint64_t reaped;
-    own_word grow;                           /* held while memory is committed */
+    own_word grow; /* held while memory is committed */
 
-    _Alignas(64) own_word lock;              /* tarn_region_lock */
+    _Alignas(64) own_word lock; /* tarn_region_lock */
     _Atomic uint64_t lock_wait, lock_nowait;
-    _Atomic uint32_t lock_died;              /* the lock was taken over from a dead holder */
+    _Atomic uint32_t lock_died; /* the lock was taken over from a dead holder */
 
-    _Alignas(64) char reasons[1024];         /* why this backend */
+    _Alignas(64) char reasons[1024]; /* why this backend */
 };
 
 _Static_assert(sizeof(struct lane) == 64, "a lane's header is one cache line");

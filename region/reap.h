@@ -17,4 +17,7 @@ void reap_tag(struct tarn_region *region, uint32_t tag);
  */
 uint32_t reap_own_tag(struct tarn_region *region);
 
+/* Does any living process repair anything now, this one included? */
+bool reap_announced(struct tarn_region *region);
+
 #endif /* REGION_REAP_H */
