@@ -225,7 +225,7 @@ static int make_env(const struct tarn_env *env, const struct tarn_env_config *co
 int tarn_env_open(const struct tarn_env_config *user, tarn_env **out)
 {
     struct tarn_env_config config;
-    struct tarn_env env, *made;
+    struct tarn_env env, *made = NULL;
     struct choose_wish wish;
     char why[512];
     int err;

@@ -47,7 +47,7 @@ static void in_child(void)
 
 int posix_proc_on_fork(const struct tarn_os *os, void (*child)(void *arg), void *arg)
 {
-    struct call *c;
+    struct call *c = NULL;
     int error = 0, ret = make_call(child, arg, &c);
 
     if (ret != TARN_OK)
@@ -86,7 +86,7 @@ static void make_exits_key(void) { exits_error = pthread_key_create(&exits_key, 
 
 int posix_proc_on_thread_exit(const struct tarn_os *os, void (*fn)(void *arg), void *arg)
 {
-    struct call *c;
+    struct call *c = NULL;
     int error, ret;
 
     (void)pthread_once(&exits_once, make_exits_key);
@@ -119,7 +119,7 @@ static void *thread_main(void *arg)
 int posix_proc_thread_start(const struct tarn_os *os, void (*fn)(void *arg), void *arg,
                             uintptr_t *thread)
 {
-    struct call *c;
+    struct call *c = NULL;
     pthread_t id;
     int error, ret = make_call(fn, arg, &c);
 
