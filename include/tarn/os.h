@@ -307,7 +307,9 @@ struct tarn_os_sync {
                      int *held);
 
     /*
-     * The life word: life_take makes and holds it for the calling thread until life_drop or death;
+     * The life word: life_take makes and holds it for the calling thread until life_drop or death.
+     * While it is held its memory stays mapped where it is, and only the thread that took it may
+     * drop it (TARN_EPERM: another one tried, and it is held still);
      * life_look costs a load and is a hint; life_word is the futex to wait on beside another word,
      * after asking for the wake-up by the same call (*expect is the value to wait with).
      */

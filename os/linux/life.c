@@ -17,7 +17,7 @@
  *      mutex of that thread.
  *
  * Not promised: that a word which says HELD is right.  It is a hint; a lock byte decides.
- * tests/test_os_process.c kills a holder and looks.
+ * tests/test_os_sync.c kills a holder and looks.
  */
 #include <errno.h>
 #include <linux/futex.h>
@@ -36,6 +36,8 @@ enum { WORDS = sizeof(pthread_mutex_t) / sizeof(uint32_t) };
 
 static pthread_once_t found = PTHREAD_ONCE_INIT;
 static int word_index = -1; /* of the futex within the mutex; -1: this C library hides it */
+
+static uint32_t own_number(void) { return (uint32_t)syscall(SYS_gettid); }
 
 static int take(pthread_mutex_t *mutex)
 {
@@ -57,7 +59,7 @@ static void find_word(void)
     struct tarn_life trial = { { 0 } };
     pthread_mutex_t *mutex = (pthread_mutex_t *)(void *)&trial;
     uint32_t held[WORDS], after[WORDS];
-    uint32_t self = (uint32_t)syscall(SYS_gettid);
+    uint32_t self = own_number();
 
     if (take(mutex) != 0)
         return;
@@ -94,10 +96,13 @@ int linux_sync_life_take(const struct tarn_os *os, struct tarn_life *life)
 
 int linux_sync_life_drop(const struct tarn_os *os, struct tarn_life *life)
 {
+    const _Atomic uint32_t *word = word_of(life);
     int error;
 
-    if (word_of(life) == NULL)
+    if (word == NULL)
         return hidden();
+    if ((atomic_load(word) & FUTEX_TID_MASK) != own_number())
+        return posix_refused(TARN_EPERM, "only the thread that took a life word may drop it");
     error = pthread_mutex_unlock((pthread_mutex_t *)(void *)life);
     return error == 0 ? TARN_OK : posix_error(error);
 }
