@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Frames for pages that come in.
+ *
+ *                     take_free                     evict_used
+ *          FREE -------------------> LANE (tag) -------------------> MAPPED (entry)
+ *           ^                         ^     |                          |
+ *           |         evict_unnote    |     |                          |  evict_pages:
+ *           +-------------------------------+                          |  claim, barrier, scan, delete
+ *           ^                         +--------------------------------+
+ *           +-- to_free
+ *
+ * A lane keeps a few frames ready, its reserve, and fills it a batch at a time, because the heavy
+ * barrier costs the same for one page as for 64.
+ *
+ * Rules
+ *   1. A frame of kind LANE is named by a place in the reserve of the lane whose tag it carries: the
+ *      place is written before the frame becomes LANE and cleared after it has become something
+ *      else.  So the dead's frames are found without looking at all frames.
+ *   2. A page goes only if its entry was claimed (CL+RS), then nobody had it pinned (pin.c), then it
+ *      was clean and nobody was writing it back: that order.  Who writes back marks the frame before
+ *      he claims, so one of the two sees the other.
+ *   3. The frame becomes LANE before its entry loses it, so that it belongs to somebody always.
+ *   4. freemap and free_hint are hints for where FREE frames are; the frame's own word decides, by
+ *      CAS.
+ *   5. Pages that must be written first are collected and written together, when enough of them are
+ *      there or nothing clean has been found.
+ *
+ * Not promised: the best victim; a bound on the wait if all pages are pinned for ever: then, after
+ * about a second, TARN_ENOMEM with the counts.
+ *
+ * tests/test_evict.c holds the rules.
+ */
+#include "mpool/evict.h"
+#include "mpool/entry.h"
+#include "mpool/extent.h"
+#include "mpool/pin.h"
+#include "mpool/replace.h"
+#include "mpool/write.h"
+
+/* ---- the reserve ------------------------------------------------------------------------------ */
+
+bool evict_note(struct pool_lane *part, uint32_t frame)
+{
+    for (unsigned i = 0; i < BATCH_MAX; i++) {
+        uint32_t empty = 0;
+
+        if (atomic_compare_exchange_strong(&part->reserve[i], &empty, frame + 1))
+            return true;
+    }
+    return false;
+}
+
+/* The frame becomes FREE if it is still tag's. */
+static void give_back(struct tarn_mpool *pool, uint32_t frame, uint32_t tag)
+{
+    uint64_t lane = own_make(FRAME_LANE, tag), pins = own_make(FRAME_PINS, tag);
+    _Atomic uint64_t *own = &pool->frames[frame].own;
+
+    if (atomic_compare_exchange_strong(own, &lane, own_make(FRAME_FREE, 0)) ||
+        atomic_compare_exchange_strong(own, &pins, own_make(FRAME_FREE, 0)))
+        evict_freed(pool, frame);
+}
+
+void evict_unnote(struct tarn_mpool *pool, struct pool_lane *part, uint32_t frame, uint32_t tag)
+{
+    give_back(pool, frame, tag);
+    for (unsigned i = 0; i < BATCH_MAX; i++) {
+        uint32_t noted = frame + 1;
+
+        (void)atomic_compare_exchange_strong(&part->reserve[i], &noted, 0);
+    }
+}
+
+void evict_unreserve(struct tarn_mpool *pool, struct pool_lane *part, uint32_t tag)
+{
+    for (unsigned i = 0; i < BATCH_MAX; i++) {
+        uint32_t noted = atomic_load(&part->reserve[i]);
+
+        if (noted != 0 && noted <= pool->frame_limit)
+            evict_unnote(pool, part, noted - 1, tag);
+    }
+}
+
+static unsigned reserve_place(const struct tarn_thread *th, uint32_t frame)
+{
+    for (unsigned i = 0; i < BATCH_MAX; i++)
+        if (atomic_load_explicit(&th->part->reserve[i], memory_order_relaxed) == frame + 1)
+            return i;
+    CHECK(!"a frame in hand is noted in the reserve");
+    return 0;
+}
+
+void evict_used(struct tarn_thread *th, uint32_t frame)
+{
+    unsigned place = reserve_place(th, frame);
+
+    atomic_store_explicit(&th->part->reserve[place], 0, memory_order_release);
+    th->reserve_taken &= ~(1ULL << place);
+}
+
+void evict_unused(struct tarn_thread *th, uint32_t frame)
+{
+    th->reserve_taken &= ~(1ULL << reserve_place(th, frame));
+}
+
+/* A frame of class that is ready and not in hand; false: there is none. */
+static bool take_ready(struct tarn_thread *th, uint32_t class_, uint32_t *frame)
+{
+    for (unsigned i = 0; i < BATCH_MAX; i++) {
+        uint32_t noted = atomic_load_explicit(&th->part->reserve[i], memory_order_relaxed);
+
+        if (noted == 0 || th->reserve_taken & 1ULL << i ||
+            extent_class_of(th->pool, noted - 1) != class_)
+            continue;
+        th->reserve_taken |= 1ULL << i;
+        *frame = noted - 1;
+        return true;
+    }
+    return false;
+}
+
+/* Places that are empty; frames of other sizes are given back if there are none. */
+static uint32_t make_room(struct tarn_thread *th)
+{
+    uint32_t n = 0;
+
+    for (unsigned i = 0; i < BATCH_MAX; i++)
+        n += atomic_load_explicit(&th->part->reserve[i], memory_order_relaxed) == 0;
+    if (n != 0)
+        return n;
+    for (unsigned i = 0; i < BATCH_MAX; i++)
+        if (!(th->reserve_taken & 1ULL << i)) {
+            uint32_t noted = atomic_load_explicit(&th->part->reserve[i], memory_order_relaxed);
+
+            evict_unnote(th->pool, th->part, noted - 1, th->tag);
+            n++;
+        }
+    return n;
+}
+
+/* How many frames to fetch at once: few in a small pool, where a reserve would be most of it. */
+static uint32_t batch_size(struct tarn_thread *th, uint32_t class_)
+{
+    uint32_t frames = extent_class_frames(th->pool, class_);
+    uint32_t threads = atomic_load_explicit(&th->pool->header->threads, memory_order_relaxed);
+    uint32_t room = make_room(th);
+    uint32_t n = frames / (8 * (threads ? threads : 1));
+
+    n = n < frames / 16 ? n : frames / 16;
+    n = n < BATCH_MAX ? n : BATCH_MAX;
+    n = n < room ? n : room;
+    return n ? n : 1;
+}
+
+/* ---- free frames ------------------------------------------------------------------------------ */
+
+void evict_freed(struct tarn_mpool *pool, uint32_t frame)
+{
+    uint32_t class_ = extent_class_of(pool, frame);
+
+    atomic_fetch_or(&pool->freemap[frame / 64], 1ULL << frame % 64);
+    if (class_ < PAGE_CLASSES)
+        atomic_fetch_add_explicit(&pool->header->free_hint[class_], 1, memory_order_relaxed);
+}
+
+static bool take_free_frame(struct tarn_thread *th, uint32_t frame)
+{
+    struct tarn_mpool *pool = th->pool;
+    uint64_t own = own_make(FRAME_FREE, 0);
+
+    if (!evict_note(th->part, frame))
+        return false;
+    if (atomic_compare_exchange_strong(&pool->frames[frame].own, &own,
+                                       own_make(FRAME_LANE, th->tag))) {
+        atomic_fetch_and(&pool->freemap[frame / 64], ~(1ULL << frame % 64));
+        return true;
+    }
+    evict_unnote(pool, th->part, frame, 0);
+    return false;
+}
+
+/* Take up to want frames of class from one word of the map. */
+static uint32_t take_free_word(struct tarn_thread *th, uint32_t class_, uint32_t word,
+                               uint32_t want)
+{
+    uint64_t bits = atomic_load_explicit(&th->pool->freemap[word], memory_order_relaxed);
+    uint32_t got = 0;
+
+    for (; bits != 0 && got < want; bits &= bits - 1) {
+        uint32_t frame = word * 64 + (uint32_t)__builtin_ctzll(bits);
+
+        if (extent_class_of(th->pool, frame) == class_)
+            got += take_free_frame(th, frame);
+    }
+    return got;
+}
+
+static uint32_t take_free(struct tarn_thread *th, uint32_t class_, uint32_t want)
+{
+    struct pool_header *h = th->pool->header;
+    uint32_t words = (th->pool->frame_limit + 63) / 64;
+    uint32_t word = atomic_load_explicit(&h->free_cursor, memory_order_relaxed);
+    uint32_t hint = atomic_load_explicit(&h->free_hint[class_], memory_order_relaxed);
+    uint32_t got = 0;
+
+    for (uint32_t i = 0; i < words && got < want && hint != 0; i++) {
+        word = word < words ? word : 0;
+        got += take_free_word(th, class_, word, want - got);
+        word += got < want;
+    }
+    if (hint != 0) {
+        uint32_t left = got == want && hint > got ? hint - got : 0;
+
+        atomic_store_explicit(&h->free_cursor, word, memory_order_relaxed);
+        (void)atomic_compare_exchange_strong(&h->free_hint[class_], &hint, left);
+    }
+    return got;
+}
+
+/* ---- pages that go ---------------------------------------------------------------------------- */
+
+struct victims {
+    struct pin_batch batch;
+    struct entry *entry[BATCH_MAX];
+    uint64_t old[BATCH_MAX];
+};
+
+/* Claim the page in frame, if it is one that can go. */
+static void claim(struct tarn_thread *th, uint32_t frame, const struct evict_plan *plan,
+                  struct victims *v)
+{
+    struct tarn_mpool *pool = th->pool;
+    struct entry *e = pool_entry_of(pool, frame);
+    uint32_t i = v->batch.n;
+    uint64_t w;
+
+    if (!e || !pool_resident(e, frame, &w) || (!plan->dirty_too && pool_dirty(pool, w)) ||
+        !entry_claim(th, e, w, PTE_CL | PTE_RS | frame, plan->first_intent + i))
+        return;
+    v->batch.frame[i] = frame;
+    v->entry[i] = e;
+    v->old[i] = w;
+    v->batch.n++;
+}
+
+/* The page of victim i goes: its frame to the reserve, its entry to nobody.  False: no place. */
+static bool drop(struct tarn_thread *th, const struct victims *v, uint32_t i)
+{
+    uint32_t frame = v->batch.frame[i];
+
+    if (!evict_note(th->part, frame))
+        return false;
+    atomic_store(&th->pool->frames[frame].own, own_make(FRAME_LANE, th->tag));
+    replace_reset(&th->pool->ref[frame]);
+    write_unmark(th->pool, frame);
+    entry_delete(th, v->entry[i], pte_high(v->old[i]) + 1);
+    return true;
+}
+
+/* Rule 2, after the scan: nobody writes it back, and it is clean. */
+static bool may_go(const struct tarn_mpool *pool, uint64_t old, const struct evict_plan *plan)
+{
+    return atomic_load(&pool->frames[pte_frame(old)].wb) == 0 &&
+           (plan->dirty_too || !pool_dirty(pool, old));
+}
+
+uint32_t evict_pages(struct tarn_thread *th, const uint32_t *frames, uint32_t n,
+                     const struct evict_plan *plan, uint32_t *pinned)
+{
+    struct tarn_mpool *pool = th->pool;
+    struct victims v;
+    uint32_t went = 0;
+
+    v.batch.n = 0;
+    for (uint32_t i = 0; i < n; i++)
+        claim(th, frames[i], plan, &v);
+    if (v.batch.n != 0)
+        pin_scan(th, &v.batch);
+    for (uint32_t i = 0; i < v.batch.n; i++) {
+        *pinned += v.batch.pinned[i];
+        if (v.batch.pinned[i] || !may_go(pool, v.old[i], plan) || !drop(th, &v, i)) {
+            entry_release(pool, v.entry[i], v.old[i]);
+            entry_forget(th, plan->first_intent + i);
+            continue;
+        }
+        entry_forget(th, plan->first_intent + i);
+        went++;
+        if (plan->to_free)
+            evict_unnote(pool, th->part, v.batch.frame[i], th->tag);
+    }
+    return went;
+}
+
+/* ---- looking for room ------------------------------------------------------------------------- */
+
+struct class_of_view {
+    const struct tarn_mpool *pool;
+    uint32_t class_;
+};
+
+static bool extent_is_mine(const void *ctx, uint32_t extent)
+{
+    const struct class_of_view *c = ctx;
+
+    return extent_class_of(c->pool, extent * pool_extent_units(c->pool)) == c->class_;
+}
+
+/* One hunt for frames of a class. */
+struct hunt {
+    struct tarn_thread *th;
+    struct class_of_view mine;
+    struct replace_view view;
+    uint32_t want, got;
+    uint32_t ndirty, pinned;
+    struct write_page dirty[BATCH_MAX];
+    struct write_result wrote;
+};
+
+static void hunt_begin(struct hunt *h, struct tarn_thread *th, uint32_t class_)
+{
+    struct tarn_mpool *pool = th->pool;
+
+    *h = (struct hunt){ .th = th, .mine = { pool, class_ }, .want = batch_size(th, class_) };
+    h->view = (struct replace_view){
+        .ref = pool->ref,
+        .hand = &pool->header->hand[class_],
+        .limit = pool->frame_limit,
+        .extent_units = pool_extent_units(pool),
+        .page_units = pool_class_units(pool, class_),
+        .mine = extent_is_mine,
+        .ctx = &h->mine,
+    };
+}
+
+/* Pages that someone said may go first. */
+static uint32_t take_discards(struct hunt *h, uint32_t *out)
+{
+    struct tarn_mpool *pool = h->th->pool;
+    uint32_t n = 0;
+
+    for (unsigned i = 0; i < 16 && n < h->want; i++) {
+        _Atomic uint32_t *at = &pool->header->discards[i];
+        uint32_t noted = atomic_load_explicit(at, memory_order_relaxed);
+
+        if (noted != 0 && noted <= pool->frame_limit &&
+            extent_class_of(pool, noted - 1) == h->mine.class_ &&
+            atomic_compare_exchange_strong(at, &noted, 0))
+            out[n++] = noted - 1;
+    }
+    return n;
+}
+
+/*
+ * Dirty pages among the candidates are kept for one write together.  A FREE frame is there only if
+ * whoever freed it died before he could say so: say it.
+ */
+static void sort_out(struct hunt *h, const uint32_t *frames, uint32_t n, uint32_t *clean,
+                     uint32_t *nclean)
+{
+    struct tarn_mpool *pool = h->th->pool;
+
+    *nclean = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        struct entry *e = pool_entry_of(pool, frames[i]);
+        uint64_t w;
+
+        if (atomic_load_explicit(&pool->frames[frames[i]].own, memory_order_relaxed) ==
+            own_make(FRAME_FREE, 0))
+            evict_freed(pool, frames[i]);
+        if (!e || !pool_resident(e, frames[i], &w))
+            continue;
+        if (!pool_dirty(pool, w))
+            clean[(*nclean)++] = frames[i];
+        else if (h->ndirty < BATCH_MAX)
+            h->dirty[h->ndirty++] = (struct write_page){ atomic_load(&e->key), frames[i] };
+    }
+}
+
+static void write_dirty(struct hunt *h)
+{
+    static const struct evict_plan plan = { false, false, 0 };
+    uint32_t frames[BATCH_MAX], went;
+
+    if (h->ndirty == 0)
+        return;
+    write_pages(h->th, h->dirty, h->ndirty, &h->wrote);
+    for (uint32_t i = 0; i < h->ndirty; i++)
+        frames[i] = h->dirty[i].frame;
+    went = h->ndirty < h->want - h->got ? h->ndirty : h->want - h->got;
+    went = evict_pages(h->th, frames, went, &plan, &h->pinned);
+    pool_count(h->th, COUNT_EVICT_DIRTY, went);
+    h->got += went;
+    h->ndirty = 0;
+}
+
+/* Once round the clock, or until there is enough. */
+static void hunt_round(struct hunt *h)
+{
+    static const struct evict_plan plan = { false, false, 0 };
+    uint32_t found[BATCH_MAX], clean[BATCH_MAX], n, nclean, went;
+    uint64_t moved = 0;
+
+    n = take_discards(h, found);
+    while (h->got < h->want && moved <= h->view.limit) {
+        if (n == 0)
+            n = replace_next(&h->view, h->want, found, &moved);
+        sort_out(h, found, n, clean, &nclean);
+        n = 0;
+        nclean = nclean < h->want - h->got ? nclean : h->want - h->got;
+        if (nclean != 0) {
+            went = evict_pages(h->th, clean, nclean, &plan, &h->pinned);
+            pool_count(h->th, COUNT_EVICT_CLEAN, went);
+            h->got += went;
+        }
+        if (h->ndirty == BATCH_MAX || (h->ndirty >= h->want && h->got == 0))
+            write_dirty(h);
+    }
+    if (h->got == 0)
+        write_dirty(h);
+}
+
+static int no_victim(const struct hunt *h)
+{
+    struct tarn_mpool *pool = h->th->pool;
+    uint32_t bytes = class_bytes(h->mine.class_);
+
+    return tarn_fail(pool->sink, h->wrote.err ? h->wrote.err : TARN_ENOMEM,
+                     "pool: no page of %u bytes can make room: of %u, %u were found pinned, %u are "
+                     "dirty and of files that this process may not write, %u are in use by others; "
+                     "put pages back sooner, or make the pool larger",
+                     bytes, extent_class_frames(pool, h->mine.class_), h->pinned, h->wrote.barred,
+                     h->wrote.busy);
+}
+
+/* Fill the reserve with frames of class. */
+static int refill(struct tarn_thread *th, uint32_t class_)
+{
+    enum { ROUNDS = 1000 };
+    const struct tarn_os *os = th->pool->os;
+    struct hunt h;
+
+    for (unsigned round = 0;; round++) {
+        hunt_begin(&h, th, class_);
+        if (take_free(th, class_, h.want) != 0)
+            return 0;
+        if (extent_take(th, class_) == 0)
+            continue;
+        hunt_round(&h);
+        pool_count(th, COUNT_EVICT_PINNED, h.pinned);
+        if (h.got != 0)
+            return 0;
+        if (h.wrote.err != 0 || round == ROUNDS)
+            return no_victim(&h);
+        if (round == 1)
+            (void)reap_sweep(th->pool->region);
+        if (round > 1)
+            (void)os->misc->sleep(os, 1000 * 1000);
+    }
+}
+
+int evict_frame(struct tarn_thread *th, uint32_t class_, uint32_t *frame)
+{
+    while (!take_ready(th, class_, frame)) {
+        int ret = refill(th, class_);
+
+        if (ret != 0)
+            return ret;
+    }
+    return 0;
+}

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Extents: which page size a run of frames belongs to.
+ *
+ *                take                          drain (all its pages gone)
+ *       FREE ------------> TAKING -> USED ------------> DRAINING -> FREE
+ *       ABSENT --grow----> TAKING                            |
+ *                             |                              +-> USED   a page that will not go
+ *                             +-> ABSENT  no memory
+ *
+ * One word per extent: {tag, class + 1, state}.  Frames are handed out only from USED extents of
+ * their class, so who has made the word TAKING or DRAINING has the frames' own words to himself as
+ * far as they are FREE or NONE.
+ *
+ * Rules
+ *   1. The lane notes the extent before the CAS that puts its tag into the word.
+ *   2. Taking a FREE extent writes all its frames anew: what a death left in them does not matter.
+ *   3. Draining lets pages go as eviction does, then turns every FREE into NONE; if one frame is not
+ *      FREE (pinned, kept in a reserve, dirty and barred), all are turned back.
+ *   4. Every size in use keeps room for 8 pages and one extent; what a new size needs comes from
+ *      free extents, then from spare address space, then from the size that misses least.
+ *
+ * Not promised: room beyond those 8 pages.
+ *
+ * tests/test_extent.c holds the rules.
+ */
+#include "mpool/extent.h"
+#include "mpool/evict.h"
+#include "mpool/write.h"
+
+enum { LEAST_PAGES = 8 };
+
+static uint64_t word_make(uint32_t tag, uint32_t class_, enum extent_state state)
+{
+    return (uint64_t)tag << 32 | (uint64_t)(class_ + 1) << 8 | (uint64_t)state;
+}
+
+static enum extent_state word_state(uint64_t word) { return (enum extent_state)(word & 0xff); }
+
+static uint32_t word_class(uint64_t word) { return ((uint32_t)word >> 8) - 1; }
+
+#define WORD_FREE   ((uint64_t)EXTENT_FREE)
+#define WORD_ABSENT ((uint64_t)EXTENT_ABSENT)
+
+uint32_t extent_class_of(const struct tarn_mpool *pool, uint32_t frame)
+{
+    uint32_t extent = frame / pool_extent_units(pool);
+    uint64_t word = atomic_load_explicit(&pool->extent[extent], memory_order_acquire);
+
+    return word_state(word) == EXTENT_USED ? word_class(word) : UINT32_MAX;
+}
+
+/* The hint for the clock and for batches; exact unless somebody died between two words. */
+static uint32_t extents_of(const struct tarn_mpool *pool, uint32_t class_)
+{
+    return atomic_load_explicit(&pool->header->extents_of[class_], memory_order_relaxed);
+}
+
+uint32_t extent_class_frames(const struct tarn_mpool *pool, uint32_t class_)
+{
+    return extents_of(pool, class_) * (pool_extent_units(pool) / pool_class_units(pool, class_));
+}
+
+uint32_t extent_smallest_class(const struct tarn_mpool *pool)
+{
+    for (uint32_t c = 0; c < PAGE_CLASSES; c++)
+        if (extents_of(pool, c) != 0)
+            return c;
+    return UINT32_MAX;
+}
+
+static uint32_t least_extents(const struct tarn_mpool *pool, uint32_t class_)
+{
+    uint32_t pages = pool_extent_units(pool) / pool_class_units(pool, class_);
+
+    return pages >= LEAST_PAGES ? 1 : (LEAST_PAGES + pages - 1) / pages;
+}
+
+/* ---- taking ----------------------------------------------------------------------------------- */
+
+/* Put the tag into the word of extent, if it is still `from`. */
+static bool hold(struct tarn_thread *th, uint32_t extent, uint64_t from, uint64_t to)
+{
+    atomic_store(&th->part->extent, extent + 1);
+    if (atomic_compare_exchange_strong(&th->pool->extent[extent], &from, to))
+        return true;
+    atomic_store(&th->part->extent, 0);
+    return false;
+}
+
+static void let_go(struct tarn_thread *th, uint32_t extent, uint64_t to)
+{
+    atomic_store(&th->pool->extent[extent], to);
+    atomic_store(&th->part->extent, 0);
+}
+
+/* The extent is TAKING by this thread: make it USED, its pages FREE (rule 2). */
+static void settle(struct tarn_thread *th, uint32_t extent, uint32_t class_)
+{
+    struct tarn_mpool *pool = th->pool;
+    uint32_t units = pool_extent_units(pool), page = pool_class_units(pool, class_);
+    uint32_t first = extent * units;
+
+    for (uint32_t f = first; f < first + units; f++) {
+        atomic_store_explicit(&pool->frames[f].own,
+                              own_make(f % page == 0 ? FRAME_FREE : FRAME_NONE, 0),
+                              memory_order_relaxed);
+        atomic_store_explicit(&pool->ref[f], 0, memory_order_relaxed);
+    }
+    atomic_fetch_add(&pool->header->extents_of[class_], 1);
+    let_go(th, extent, word_make(0, class_, EXTENT_USED));
+    for (uint32_t f = first; f < first + units; f += page)
+        evict_freed(pool, f);
+}
+
+int extent_take(struct tarn_thread *th, uint32_t class_)
+{
+    struct tarn_mpool *pool = th->pool;
+    struct pool_header *h = pool->header;
+    uint32_t hint = atomic_load_explicit(&h->extents_free, memory_order_relaxed);
+
+    for (uint32_t i = 0; i < h->extents && hint != 0; i++)
+        if (atomic_load_explicit(&pool->extent[i], memory_order_relaxed) == WORD_FREE &&
+            hold(th, i, WORD_FREE, word_make(th->tag, class_, EXTENT_TAKING))) {
+            atomic_fetch_sub(&h->extents_free, 1);
+            settle(th, i, class_);
+            return 0;
+        }
+    (void)atomic_compare_exchange_strong(&h->extents_free, &hint, 0);
+    return TARN_ENOENT;
+}
+
+/* Give memory to an extent that has none yet. */
+static int take_spare(struct tarn_thread *th, uint32_t class_)
+{
+    struct tarn_mpool *pool = th->pool;
+    uint64_t bytes = 1ULL << pool->header->extent_shift;
+    uint64_t data = (uint64_t)(pool->data - pool->region->base);
+    int ret;
+
+    for (uint32_t i = pool->header->extents_spare; i < pool->header->extents; i++) {
+        if (atomic_load(&pool->extent[i]) != WORD_ABSENT ||
+            !hold(th, i, WORD_ABSENT, word_make(th->tag, class_, EXTENT_TAKING)))
+            continue;
+        ret = region_grow(pool->region, data + i * bytes, bytes);
+        if (ret != 0)
+            let_go(th, i, WORD_ABSENT);
+        else
+            settle(th, i, class_);
+        return ret;
+    }
+    return TARN_ENOENT;
+}
+
+/* ---- draining --------------------------------------------------------------------------------- */
+
+/* Let the pages of up to BATCH_MAX frames from `first` on go; the dirty are written before. */
+static void let_pages_go(struct tarn_thread *th, uint32_t first, uint32_t step, uint32_t end)
+{
+    static const struct evict_plan plan = { .to_free = true };
+    struct tarn_mpool *pool = th->pool;
+    struct write_page dirty[BATCH_MAX];
+    struct write_result wrote = { 0 };
+    uint32_t frames[BATCH_MAX], n = 0, ndirty = 0, pinned = 0;
+
+    for (uint32_t f = first; f < end && n < BATCH_MAX; f += step) {
+        struct entry *e = pool_entry_of(pool, f);
+        uint64_t w;
+
+        if (!e || !pool_resident(e, f, &w))
+            continue;
+        frames[n++] = f;
+        if (pool_dirty(pool, w))
+            dirty[ndirty++] = (struct write_page){ atomic_load(&e->key), f };
+    }
+    if (ndirty != 0)
+        write_pages(th, dirty, ndirty, &wrote);
+    (void)evict_pages(th, frames, n, &plan, &pinned);
+}
+
+/* Turn page starts of [first, end) from one kind into another; the frame where that failed. */
+static uint32_t turn(struct tarn_mpool *pool, uint32_t first, uint32_t step, uint32_t end,
+                     enum own_kind from, enum own_kind to)
+{
+    for (uint32_t f = first; f < end; f += step) {
+        uint64_t own = own_make(from, 0);
+
+        if (!atomic_compare_exchange_strong(&pool->frames[f].own, &own, own_make(to, 0)))
+            return f;
+        if (to == FRAME_FREE)
+            evict_freed(pool, f);
+    }
+    return end;
+}
+
+/* A frame that is in somebody's hands would be in the way: better not to begin. */
+static bool drainable(const struct tarn_mpool *pool, uint32_t first, uint32_t step, uint32_t end)
+{
+    for (uint32_t f = first; f < end; f += step) {
+        enum own_kind kind = own_kind(atomic_load(&pool->frames[f].own));
+
+        if (kind != FRAME_FREE && kind != FRAME_MAPPED)
+            return false;
+    }
+    return true;
+}
+
+/* Empty an extent of class; false if a page of it would not go. */
+static bool drain(struct tarn_thread *th, uint32_t extent, uint32_t class_)
+{
+    struct tarn_mpool *pool = th->pool;
+    uint32_t units = pool_extent_units(pool), step = pool_class_units(pool, class_);
+    uint32_t first = extent * units, end = first + units, stopped;
+    uint64_t used = word_make(0, class_, EXTENT_USED);
+
+    if (!drainable(pool, first, step, end) ||
+        !hold(th, extent, used, word_make(th->tag, class_, EXTENT_DRAINING)))
+        return false;
+    for (uint32_t f = first; f < end; f += step * BATCH_MAX)
+        let_pages_go(th, f, step, f + step * BATCH_MAX < end ? f + step * BATCH_MAX : end);
+    stopped = turn(pool, first, step, end, FRAME_FREE, FRAME_NONE);
+    if (stopped != end) {
+        let_go(th, extent, used);
+        (void)turn(pool, first, step, stopped, FRAME_NONE, FRAME_FREE);
+        return false;
+    }
+    atomic_fetch_sub(&pool->header->extents_of[class_], 1);
+    let_go(th, extent, WORD_FREE);
+    atomic_fetch_add(&pool->header->extents_free, 1);
+    return true;
+}
+
+/* Move an extent from another class to this one: from where the clock comes next. */
+static bool drain_any(struct tarn_thread *th, uint32_t from)
+{
+    struct tarn_mpool *pool = th->pool;
+    uint32_t n = pool->header->extents;
+    uint32_t at = atomic_load(&pool->header->hand[from]) / pool_extent_units(pool);
+
+    for (uint32_t i = 0; i < n; i++, at++) {
+        at = at < n ? at : 0;
+        if (atomic_load(&pool->extent[at]) == word_make(0, from, EXTENT_USED) &&
+            drain(th, at, from))
+            return true;
+    }
+    return false;
+}
+
+/* ---- shares ----------------------------------------------------------------------------------- */
+
+/* Misses per extent of a class since extents last moved. */
+static uint32_t need_of(const struct tarn_mpool *pool, uint32_t class_)
+{
+    uint32_t n = extents_of(pool, class_);
+
+    return n == 0 ? 0 : atomic_load(&pool->header->misses_of[class_]) / n;
+}
+
+/* The class, other than class_, that can best give an extent; UINT32_MAX if none can. */
+static uint32_t donor(const struct tarn_mpool *pool, uint32_t class_)
+{
+    uint32_t best = UINT32_MAX;
+
+    for (uint32_t c = 0; c < PAGE_CLASSES; c++)
+        if (c != class_ && extents_of(pool, c) > least_extents(pool, c) &&
+            (best == UINT32_MAX || need_of(pool, c) < need_of(pool, best)))
+            best = c;
+    return best;
+}
+
+int extent_ensure(struct tarn_thread *th, uint32_t class_)
+{
+    struct tarn_mpool *pool = th->pool;
+    uint32_t least = least_extents(pool, class_);
+    uint32_t from;
+
+    while (extents_of(pool, class_) < least) {
+        int ret = extent_take(th, class_);
+
+        if (ret != 0)
+            ret = take_spare(th, class_);
+        if (ret == 0)
+            continue;
+        from = donor(pool, class_);
+        if (from == UINT32_MAX || !drain_any(th, from))
+            return tarn_fail(pool->sink, TARN_ENOSPC,
+                             "pool: no room for pages of %u bytes: they need %u extents of %llu "
+                             "bytes, and the pool has %u extents, all in use by other page sizes; "
+                             "make the pool larger",
+                             class_bytes(class_), least, 1ULL << pool->header->extent_shift,
+                             pool->header->extents_made);
+    }
+    return 0;
+}
+
+void extent_balance(struct tarn_thread *th, uint32_t class_)
+{
+    struct pool_header *h = th->pool->header;
+    uint32_t misses = atomic_fetch_add_explicit(&h->misses_of[class_], 1, memory_order_relaxed);
+    uint32_t frames = extent_class_frames(th->pool, class_);
+    uint32_t from;
+
+    if (misses < 1024 || misses < frames)
+        return;
+    from = donor(th->pool, class_);
+    if (from != UINT32_MAX && need_of(th->pool, class_) > 2 * need_of(th->pool, from))
+        (void)drain_any(th, from);
+    for (uint32_t c = 0; c < PAGE_CLASSES; c++)
+        atomic_store_explicit(&h->misses_of[c], 0, memory_order_relaxed);
+}
+
+/* ---- the dead --------------------------------------------------------------------------------- */
+
+/* The hints, anew from the words. */
+static void recount(struct tarn_mpool *pool)
+{
+    uint32_t used[PAGE_CLASSES] = { 0 }, n_free = 0;
+
+    for (uint32_t i = 0; i < pool->header->extents; i++) {
+        uint64_t word = atomic_load(&pool->extent[i]);
+
+        if (word_state(word) == EXTENT_USED)
+            used[word_class(word)]++;
+        n_free += word == WORD_FREE;
+    }
+    for (uint32_t c = 0; c < PAGE_CLASSES; c++)
+        atomic_store(&pool->header->extents_of[c], used[c]);
+    atomic_store(&pool->header->extents_free, n_free);
+}
+
+void extent_repair(struct tarn_mpool *pool, uint32_t lane, uint32_t tag)
+{
+    uint32_t noted = atomic_load(&pool_lane_part(pool, lane)->extent);
+    uint32_t units = pool_extent_units(pool);
+    uint64_t word;
+
+    if (noted == 0 || noted > pool->header->extents)
+        return;
+    word = atomic_load(&pool->extent[noted - 1]);
+    if ((uint32_t)(word >> 32) != tag) {
+        recount(pool); /* he may have died between the word and the hints */
+        return;
+    }
+    if (word_state(word) == EXTENT_DRAINING) {
+        uint32_t step = pool_class_units(pool, word_class(word));
+
+        for (uint32_t f = (noted - 1) * units; f < noted * units; f += step)
+            (void)turn(pool, f, step, f + step, FRAME_NONE, FRAME_FREE);
+        (void)atomic_compare_exchange_strong(&pool->extent[noted - 1], &word,
+                                             word_make(0, word_class(word), EXTENT_USED));
+    } else if (word_state(word) == EXTENT_TAKING) {
+        bool spare = noted - 1 >= pool->header->extents_spare;
+
+        (void)atomic_compare_exchange_strong(&pool->extent[noted - 1], &word,
+                                             spare ? WORD_ABSENT : WORD_FREE);
+    }
+    recount(pool);
+}

@@ -1,0 +1,651 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Page files: the table that all processes share, and this process's descriptors.
+ *
+ *      FREE --> MAKING --> LIVE ------------> DROPPING --> FREE
+ *                ^          |  last close          |
+ *                |          |                      | pages that are pinned keep it here
+ *      under the table's lock, whose holder notes in his lane that he has it
+ *
+ * Rules
+ *   1. Openers are a bit per row, not a count: a death clears its own bit, whenever and however often
+ *      it is repaired.
+ *   2. The last to close (no bit left) drops the file's pages unwritten (seed F9) and frees the
+ *      record.  A death that clears the last bit drops nothing: the record stays LIVE, and whoever
+ *      opens the same file inherits its pages.
+ *   3. A record is FREE only when no entry carries its id.
+ *   4. A process opens a file by another's record only to write its pages back, and only if it runs
+ *      as the file's and the pool's owner, and what it opened (no link followed) is a regular file
+ *      with the identity of the record: who may write the pool could put any path there.
+ *
+ * tests/test_file.c holds the rules.
+ */
+#include "mpool/file.h"
+#include "mpool/entry.h"
+#include "mpool/evict.h"
+#include "mpool/extent.h"
+#include "mpool/pin.h"
+#include "mpool/thread.h"
+#include "region/env.h"
+#include <string.h>
+
+#define RETRY_NS (1000ULL * 1000 * 1000)
+
+/* ---- the table ---------------------------------------------------------------------------------- */
+
+static bool same_file(const struct tarn_fileid *a, const struct tarn_fileid *b)
+{
+    return a->dev == b->dev && a->ino == b->ino && a->birth == b->birth;
+}
+
+static void table_lock(struct tarn_thread *th)
+{
+    atomic_store(&th->part->files, 1);
+    (void)own_lock(th->pool->region, &th->pool->header->files_lock, th->tag);
+}
+
+static void table_unlock(struct tarn_thread *th)
+{
+    own_unlock(th->pool->region, &th->pool->header->files_lock, th->tag);
+    atomic_store(&th->part->files, 0);
+}
+
+void file_repair_lock(struct tarn_mpool *pool, uint32_t lane, uint32_t tag, uint32_t own_tag)
+{
+    struct pool_header *h = pool->header;
+
+    if (atomic_load(&pool_lane_part(pool, lane)->files) == 0 ||
+        !own_steal(&h->files_lock, tag, own_tag))
+        return;
+    for (uint32_t id = 1; id <= h->max_files; id++) {
+        uint32_t making = FILE_MAKING;
+
+        (void)atomic_compare_exchange_strong(&pool_file(pool, id)->state, &making, FILE_FREE);
+    }
+    own_unlock(pool->region, &h->files_lock, own_tag);
+}
+
+uint32_t file_openers(const struct tarn_mpool *pool, const struct file_record *record)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < pool->header->opener_words; i++)
+        n += (uint32_t)__builtin_popcountll(atomic_load(&record->openers[i]));
+    return n;
+}
+
+void file_forget_row(struct tarn_mpool *pool, uint32_t row)
+{
+    for (uint32_t id = 1; id <= pool->header->max_files; id++) {
+        struct file_record *record = pool_file(pool, id);
+
+        if (atomic_load(&record->state) != FILE_FREE)
+            atomic_fetch_and(&record->openers[row / 64], ~(1ULL << row % 64));
+    }
+}
+
+void file_raise_last(struct file_record *record, tarn_pgno pgno)
+{
+    uint64_t last = atomic_load_explicit(&record->last, memory_order_relaxed);
+
+    while (last < pgno && !atomic_compare_exchange_weak(&record->last, &last, pgno))
+        ;
+}
+
+/* ---- dropping pages ----------------------------------------------------------------------------- */
+
+/* One pass over all frames: pages of file id go.  Returns how many are still there. */
+static uint32_t drop_pass(struct tarn_thread *th, uint32_t id, uint32_t *pinned)
+{
+    static const struct evict_plan plan = { .dirty_too = true, .to_free = true };
+    struct tarn_mpool *pool = th->pool;
+    uint32_t frames[BATCH_MAX], n = 0, left = 0;
+
+    for (uint32_t f = 0; f < pool->frame_limit; f++) {
+        struct entry *e = pool_entry_of(pool, f);
+
+        if (e && key_file(atomic_load(&e->key)) == id)
+            frames[n++] = f;
+        if (n == BATCH_MAX || (n != 0 && f + 1 == pool->frame_limit)) {
+            left += n - evict_pages(th, frames, n, &plan, pinned);
+            n = 0;
+        }
+    }
+    return left;
+}
+
+/*
+ * Drop the pages of a record that nobody has open; FREE if none is left.  What somebody is writing
+ * back or has claimed is waited for, what is pinned is not.
+ */
+static void drop_file(struct tarn_thread *th, uint32_t id)
+{
+    enum { PASSES = 1000 };
+    const struct tarn_os *os = th->pool->os;
+    struct file_record *record = pool_file(th->pool, id);
+    uint32_t left = 1, pinned;
+
+    atomic_store(&record->state, FILE_DROPPING);
+    for (unsigned i = 0; i < PASSES; i++) {
+        pinned = 0;
+        left = drop_pass(th, id, &pinned);
+        if (left == 0 || left == pinned)
+            break;
+        (void)os->misc->sleep(os, 1000 * 1000);
+    }
+    if (left == 0)
+        atomic_store(&record->state, FILE_FREE);
+}
+
+/* ---- records ------------------------------------------------------------------------------------ */
+
+static uint64_t hits_of(const struct tarn_mpool *pool, uint32_t counter)
+{
+    uint32_t lanes = rows_lane_count(pool->region);
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < lanes; i++)
+        sum += atomic_load_explicit(&pool_lane_part(pool, i)->hits[counter], memory_order_relaxed);
+    return sum;
+}
+
+static uint32_t counter_of(uint32_t id) { return id < FILE_COUNTERS ? id - 1 : FILE_COUNTERS - 1; }
+
+uint64_t file_hits(const struct tarn_mpool *pool, uint32_t id)
+{
+    if (id >= FILE_COUNTERS)
+        return UINT64_MAX;
+    return hits_of(pool, counter_of(id)) - pool_file(pool, id)->hits_before;
+}
+
+/* The record of the file with this identity; 0 if the pool has none. */
+static uint32_t find_record(struct tarn_mpool *pool, const struct tarn_fileid *fileid)
+{
+    for (uint32_t id = 1; id <= pool->header->max_files; id++) {
+        const struct file_record *record = pool_file(pool, id);
+
+        if (atomic_load(&record->state) == FILE_LIVE && same_file(&record->fileid, fileid))
+            return id;
+    }
+    return 0;
+}
+
+/* A FREE record; one that is only waiting for its pages to go is tried first. 0: none. */
+static uint32_t free_record(struct tarn_thread *th)
+{
+    struct tarn_mpool *pool = th->pool;
+
+    for (uint32_t id = 1; id <= pool->header->max_files; id++) {
+        struct file_record *record = pool_file(pool, id);
+
+        if (atomic_load(&record->state) == FILE_DROPPING)
+            drop_file(th, id);
+        if (atomic_load(&record->state) == FILE_FREE)
+            return id;
+    }
+    return 0;
+}
+
+/* What one opening is about. */
+struct opening {
+    struct tarn_thread *th;
+    struct tarn_mpf_config config;
+    char path[FILE_PATH_MAX];
+    struct tarn_fileid fileid;
+    struct tarn_stat st;
+    tarn_file fd;
+    bool writable;
+    uint32_t id;
+};
+
+static int make_record(struct opening *o)
+{
+    struct tarn_mpool *pool = o->th->pool;
+    struct file_record *record;
+    uint64_t pages = o->st.size / o->config.page_size;
+
+    o->id = free_record(o->th);
+    if (o->id == 0)
+        return tarn_fail(pool->sink, TARN_ENOSPC,
+                         "%s: the pool knows %u files already, as many as it was made for "
+                         "(max_files)",
+                         o->path, pool->header->max_files);
+    record = pool_file(pool, o->id);
+    atomic_store(&record->state, FILE_MAKING);
+    record->page_size = o->config.page_size;
+    record->clear_len = o->config.clear_len;
+    record->class_ = (uint32_t)__builtin_ctz(o->config.page_size) - 9;
+    record->fileid = o->fileid;
+    record->uid = o->st.uid;
+    memcpy(record->path, o->path, sizeof(record->path));
+    record->hits_before = hits_of(pool, counter_of(o->id));
+    atomic_store(&record->suspect, 0);
+    atomic_store(&record->misses, 0);
+    atomic_store(&record->creates, 0);
+    atomic_store(&record->reads, 0);
+    atomic_store(&record->writes, 0);
+    atomic_store(&record->last, pages ? pages - 1 : 0);
+    for (uint32_t i = 0; i < pool->header->opener_words; i++)
+        atomic_store(&record->openers[i], 0);
+    atomic_store(&record->state, FILE_LIVE);
+    return 0;
+}
+
+static int check_record(const struct opening *o)
+{
+    struct tarn_mpool *pool = o->th->pool;
+    struct file_record *record = pool_file(pool, o->id);
+
+    if (record->page_size != o->config.page_size || record->clear_len != o->config.clear_len)
+        return tarn_fail(pool->sink, TARN_EINVAL,
+                         "%s: asked for pages of %u bytes, %u cleared; the pool has it open with "
+                         "pages of %u bytes, %u cleared",
+                         o->path, o->config.page_size, o->config.clear_len, record->page_size,
+                         record->clear_len);
+    /* nobody had it open, so nobody knows what became of its length */
+    if (file_openers(pool, record) == 0 && o->st.size != 0)
+        file_raise_last(record, o->st.size / record->page_size - 1);
+    return 0;
+}
+
+/* Find or make the record and enter this process as an opener. */
+static int enter(struct opening *o)
+{
+    struct tarn_mpool *pool = o->th->pool;
+    uint32_t row = pool->region->row;
+    int ret;
+
+    table_lock(o->th);
+    o->id = find_record(pool, &o->fileid);
+    ret = o->id != 0 ? check_record(o) : make_record(o);
+    if (ret == 0)
+        atomic_fetch_or(&pool_file(pool, o->id)->openers[row / 64], 1ULL << row % 64);
+    table_unlock(o->th);
+    return ret;
+}
+
+/* This process has no handle of file id any more: the last of all drops its pages. */
+static void leave(struct tarn_thread *th, uint32_t id)
+{
+    struct tarn_mpool *pool = th->pool;
+    struct file_record *record = pool_file(pool, id);
+    uint32_t row = pool->region->row;
+
+    (void)reap_sweep(pool->region);
+    table_lock(th);
+    atomic_fetch_and(&record->openers[row / 64], ~(1ULL << row % 64));
+    if (file_openers(pool, record) == 0)
+        drop_file(th, id);
+    table_unlock(th);
+}
+
+/* ---- channels ----------------------------------------------------------------------------------- */
+
+/* The pool's mutex is held. */
+static struct file_channel *find_channel(struct tarn_mpool *pool, uint32_t id, bool writable)
+{
+    for (struct file_channel *c = pool->channels; c; c = c->next)
+        if (c->id == id && c->writable == writable &&
+            same_file(&c->fileid, &pool_file(pool, id)->fileid))
+            return c;
+    return NULL;
+}
+
+static int add_channel(struct tarn_mpool *pool, uint32_t id, bool writable, tarn_file fd,
+                       struct file_channel **out)
+{
+    const struct tarn_os *os = pool->os;
+    struct file_channel *c;
+    void *p;
+    int ret = os->misc->malloc(os, sizeof(*c), &p);
+
+    if (ret != 0)
+        return ret;
+    c = p;
+    *c = (struct file_channel){ .id = id,
+                                .writable = writable,
+                                .fd = fd,
+                                .fileid = pool_file(pool, id)->fileid,
+                                .next = pool->channels };
+    pool->channels = c;
+    *out = c;
+    return 0;
+}
+
+static int remove_channel(struct tarn_mpool *pool, struct file_channel *c)
+{
+    struct file_channel **at = &pool->channels;
+    int ret = 0;
+
+    while (*at != c)
+        at = &(*at)->next;
+    *at = c->next;
+    if (c->fd != TARN_NO_FILE)
+        ret = pool->os->file->close(pool->os, c->fd);
+    pool->os->misc->free(pool->os, c);
+    return ret;
+}
+
+/* Rule 4.  TARN_EACCES for every reason why not. */
+static int open_for_others(struct tarn_mpool *pool, const struct file_record *record, tarn_file *fd)
+{
+    const struct tarn_os *os = pool->os;
+    struct tarn_fileid fileid;
+    struct tarn_procid self;
+    struct tarn_stat st;
+    uint32_t euid = 0;
+
+    if (os->proc->self(os, &self, &euid) != 0 || euid != record->uid || euid != pool->header->owner)
+        return TARN_EACCES;
+    if (os->file->open(os, record->path, TARN_OPEN_NOFOLLOW, 0, fd) != 0)
+        return TARN_EACCES;
+    if (os->file->ioinfo(os, *fd, &st) == 0 && st.kind == TARN_KIND_FILE &&
+        os->file->fileid(os, *fd, &fileid) == 0 && same_file(&fileid, &record->fileid))
+        return 0;
+    (void)os->file->close(os, *fd);
+    *fd = TARN_NO_FILE;
+    return TARN_EACCES;
+}
+
+int file_borrow(struct tarn_mpool *pool, uint32_t id, struct file_channel **out)
+{
+    const struct tarn_os *os = pool->os;
+    const struct file_record *record = pool_file(pool, id);
+    struct file_channel *c;
+    uint64_t now = 0;
+    int ret = 0;
+
+    if (atomic_load(&record->state) != FILE_LIVE)
+        return TARN_EACCES;
+    own_mutex_lock(os, &pool->mutex);
+    c = find_channel(pool, id, true);
+    if (!c)
+        ret = add_channel(pool, id, true, TARN_NO_FILE, &c);
+    if (ret == 0 && c->fd == TARN_NO_FILE) {
+        (void)os->misc->clock(os, 0, &now);
+        ret = now < c->retry_at ? TARN_EACCES : open_for_others(pool, record, &c->fd);
+        if (ret != 0 && now >= c->retry_at)
+            c->retry_at = now + RETRY_NS;
+    }
+    if (ret == 0)
+        c->users++;
+    own_mutex_unlock(os, &pool->mutex);
+    if (ret == 0)
+        *out = c;
+    return ret;
+}
+
+void file_return(struct tarn_mpool *pool, struct file_channel *channel)
+{
+    own_mutex_lock(pool->os, &pool->mutex);
+    channel->users--;
+    own_mutex_unlock(pool->os, &pool->mutex);
+}
+
+/* The handle's own way to the file; fd is used, or closed if there is one already. */
+static int attach_channel(struct tarn_mpool *pool, struct tarn_mpf *file, bool writable,
+                          tarn_file fd)
+{
+    struct file_channel *c;
+    tarn_file spare = TARN_NO_FILE;
+    int ret = 0;
+
+    own_mutex_lock(pool->os, &pool->mutex);
+    c = find_channel(pool, file->id, writable);
+    if (!c)
+        ret = add_channel(pool, file->id, writable, fd, &c);
+    else if (c->fd == TARN_NO_FILE)
+        c->fd = fd;
+    else
+        spare = fd;
+    if (ret == 0) {
+        c->handles++;
+        file->channel = c;
+        file->next = pool->files;
+        pool->files = file;
+    }
+    own_mutex_unlock(pool->os, &pool->mutex);
+    if (spare != TARN_NO_FILE)
+        (void)pool->os->file->close(pool->os, spare);
+    return ret;
+}
+
+/* Take the handle out of the pool; *last: this process has no other one of its file. */
+static int detach_channel(struct tarn_mpool *pool, struct tarn_mpf *file, bool *last)
+{
+    struct tarn_mpf **at = &pool->files;
+    struct file_channel *c = file->channel;
+    int ret = 0;
+
+    own_mutex_lock(pool->os, &pool->mutex);
+    while (*at && *at != file)
+        at = &(*at)->next;
+    if (*at)
+        *at = file->next;
+    *last = true;
+    for (const struct tarn_mpf *f = pool->files; f; f = f->next)
+        *last = *last && f->id != file->id;
+    c->handles--;
+    while (c->handles == 0 && c->users != 0) { /* somebody writes through it: seed F8 */
+        own_mutex_unlock(pool->os, &pool->mutex);
+        (void)pool->os->misc->sleep(pool->os, 1000 * 1000);
+        own_mutex_lock(pool->os, &pool->mutex);
+    }
+    if (c->handles == 0)
+        ret = remove_channel(pool, c);
+    own_mutex_unlock(pool->os, &pool->mutex);
+    return ret;
+}
+
+/* ---- open --------------------------------------------------------------------------------------- */
+
+static int check_config(struct tarn_mpool *pool, const char *path,
+                        const struct tarn_mpf_config *config)
+{
+    const uint32_t known = TARN_MPF_CREATE | TARN_MPF_RDONLY | TARN_MPF_NOMMAP;
+    uint32_t size = config->page_size;
+
+    if (!path || path[0] == '\0')
+        return tarn_fail(pool->sink, TARN_EINVAL, "page file: no path given");
+    if (config->flags & ~known)
+        return tarn_fail(pool->sink, TARN_EINVAL, "%s: illegal flags 0x%x for tarn_mpf_open", path,
+                         config->flags & ~known);
+    if (size < TARN_PAGE_SIZE_MIN || size > TARN_PAGE_SIZE_MAX || (size & (size - 1)) != 0)
+        return tarn_fail(pool->sink, TARN_EINVAL,
+                         "%s: page_size %u: it must be given, and be a power of two from %u to %u",
+                         path, size, TARN_PAGE_SIZE_MIN, TARN_PAGE_SIZE_MAX);
+    if (config->clear_len > size)
+        return tarn_fail(pool->sink, TARN_EINVAL, "%s: clear_len %u is more than page_size %u",
+                         path, config->clear_len, size);
+    return 0;
+}
+
+/* path as it is, or below the home. */
+static int full_path(struct tarn_mpool *pool, const char *path, char out[FILE_PATH_MAX])
+{
+    const char *home = pool->env->home;
+    int n = path[0] == '/' || !home ? text_format(out, FILE_PATH_MAX, "%s", path)
+                                    : text_format(out, FILE_PATH_MAX, "%s/%s", home, path);
+
+    if (n >= FILE_PATH_MAX)
+        return tarn_fail(pool->sink, TARN_EINVAL, "page file: a path of %d bytes; at most %d", n,
+                         FILE_PATH_MAX - 1);
+    return 0;
+}
+
+/* Open the file itself and look at it. */
+static int open_file(struct opening *o)
+{
+    struct tarn_mpool *pool = o->th->pool;
+    const struct tarn_os *os = pool->os;
+    struct env_reason why;
+    unsigned flags = (o->config.flags & TARN_MPF_CREATE ? TARN_OPEN_CREATE : 0u) |
+                     (o->writable ? 0u : TARN_OPEN_RDONLY);
+    int ret = os->file->open(os, o->path, flags, o->config.mode ? o->config.mode : 0600, &o->fd);
+
+    if (ret != 0)
+        return tarn_fail(pool->sink, ret, "%s: opening the page file failed: %s", o->path,
+                         env_reason(os, &why));
+    ret = os->file->ioinfo(os, o->fd, &o->st);
+    if (ret == 0)
+        ret = os->file->fileid(os, o->fd, &o->fileid);
+    if (ret != 0)
+        return tarn_fail(pool->sink, ret, "%s: looking at the page file failed: %s", o->path,
+                         env_reason(os, &why));
+    if (o->st.kind != TARN_KIND_FILE)
+        return tarn_fail(pool->sink, TARN_EINVAL, "%s: not a regular file", o->path);
+    if (o->st.size % o->config.page_size != 0)
+        return tarn_fail(
+            pool->sink, TARN_EINVAL,
+            "%s: its %llu bytes are not a multiple of the page size %u: %llu too many; "
+            "is the page size right?",
+            o->path, (unsigned long long)o->st.size, o->config.page_size,
+            (unsigned long long)(o->st.size % o->config.page_size));
+    return 0;
+}
+
+/* The file is open and fits: make it known, then the handle. */
+static int make_handle(struct opening *o, struct tarn_mpf *file)
+{
+    struct tarn_mpool *pool = o->th->pool;
+    int ret = extent_ensure(o->th, (uint32_t)__builtin_ctz(o->config.page_size) - 9);
+
+    if (ret == 0)
+        ret = enter(o);
+    if (ret != 0)
+        return ret;
+    *file = (struct tarn_mpf){
+        .pool = pool,
+        .key_base = key_make(o->id, 0),
+        .hit_counter = counter_of(o->id),
+        .pin_bits = o->writable ? PIN_WRITABLE : 0,
+        .record = pool_file(pool, o->id),
+        .id = o->id,
+    };
+    ret = attach_channel(pool, file, o->writable, o->fd);
+    if (ret == 0)
+        o->fd = TARN_NO_FILE;
+    else
+        leave(o->th, o->id);
+    return ret;
+}
+
+int tarn_mpf_open(tarn_mpool *pool, const char *path, const struct tarn_mpf_config *config,
+                  tarn_mpf **out)
+{
+    struct opening o = { .fd = TARN_NO_FILE };
+    const struct tarn_os *os = pool->os;
+    void *file = NULL;
+    int ret = region_check(pool->region);
+
+    if (ret == 0)
+        ret = env_config(config, sizeof(o.config), &o.config, pool->sink, "tarn_mpf_config");
+    if (ret == 0)
+        ret = check_config(pool, path, &o.config);
+    if (ret == 0)
+        ret = full_path(pool, path, o.path);
+    if (ret == 0)
+        ret = thread_get(pool, &o.th);
+    if (ret != 0)
+        return ret;
+    o.writable = !(o.config.flags & TARN_MPF_RDONLY);
+    ret = open_file(&o);
+    if (ret == 0)
+        ret = os->misc->malloc(os, sizeof(struct tarn_mpf), &file);
+    if (ret == 0)
+        ret = make_handle(&o, file);
+    if (o.fd != TARN_NO_FILE)
+        (void)os->file->close(os, o.fd);
+    if (ret == 0)
+        *out = file;
+    else
+        os->misc->free(os, file);
+    return ret;
+}
+
+/* ---- close -------------------------------------------------------------------------------------- */
+
+struct pin_count {
+    struct tarn_mpool *pool;
+    uint32_t id, n;
+};
+
+static bool count_pin(void *ctx, _Atomic uint32_t *pin, uint32_t value)
+{
+    struct pin_count *c = ctx;
+    struct entry *e = pool_entry_of(c->pool, (value & PIN_FRAME) - 1);
+
+    (void)pin;
+    c->n += e && key_file(atomic_load(&e->key)) == c->id;
+    return true;
+}
+
+/* Pins that this process has on pages of file id. */
+static uint32_t pins_of(struct tarn_mpool *pool, uint32_t id)
+{
+    struct pin_count c = { pool, id, 0 };
+    uint32_t lanes = rows_lane_count(pool->region);
+
+    for (uint32_t i = 0; i < lanes; i++)
+        if (rows_lane_row(pool->region, i) == pool->region->row)
+            pin_walk(pool, i, count_pin, &c);
+    return c.n;
+}
+
+int tarn_mpf_close(tarn_mpf *file)
+{
+    struct tarn_mpool *pool = file->pool;
+    const struct tarn_os *os = pool->os;
+    struct tarn_thread *th;
+    uint32_t pinned = 0;
+    bool last;
+    int ret = region_check(pool->region), closed;
+
+    if (ret == 0)
+        ret = thread_get(pool, &th);
+    closed = detach_channel(pool, file, &last);
+    if (ret == 0 && last) {
+        pinned = pins_of(pool, file->id);
+        leave(th, file->id);
+    }
+    if (pinned != 0)
+        ret = tarn_fail(pool->sink, TARN_EBUSY,
+                        "%s: closed with %u pages still pinned by this process; put them before "
+                        "closing",
+                        file->record->path, pinned);
+    os->misc->free(os, file);
+    return ret != 0 ? ret : closed;
+}
+
+int file_close_all(struct tarn_mpool *pool)
+{
+    int ret = 0, t;
+
+    while (pool->files) {
+        t = tarn_mpf_close(pool->files);
+        ret = ret ? ret : t;
+    }
+    while (pool->channels) {
+        t = remove_channel(pool, pool->channels);
+        ret = ret ? ret : t;
+    }
+    return ret;
+}
+
+int tarn_mpf_last(tarn_mpf *file, tarn_pgno *last)
+{
+    int ret = region_check(file->pool->region);
+
+    if (ret == 0)
+        *last = atomic_load(&file->record->last);
+    return ret;
+}
+
+int tarn_mpf_stat(tarn_mpf *file, struct tarn_mpf_stat *st)
+{
+    int ret = region_check(file->pool->region);
+
+    if (ret == 0)
+        file_stat(file->pool, file->id, st);
+    return ret;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Page files: what the pool knows of them, and this process's way to them.  file.c. */
+#ifndef MPOOL_FILE_H
+#define MPOOL_FILE_H
+
+#include "mpool/pool.h"
+
+/*
+ * Borrow the way to write pages of file id: that of a handle of this process, else the file is
+ * opened by the record's path, if this process may (file.c).  TARN_EACCES: it may not; asked again
+ * of the system after a second.  Given back by file_return().
+ */
+int file_borrow(struct tarn_mpool *pool, uint32_t id, struct file_channel **out);
+void file_return(struct tarn_mpool *pool, struct file_channel *channel);
+
+/* Close all handles and channels of the pool; the first error. */
+int file_close_all(struct tarn_mpool *pool);
+
+/* The dead lane held the lock of the table: mend what it had begun and open the lock. */
+void file_repair_lock(struct tarn_mpool *pool, uint32_t lane, uint32_t tag, uint32_t own_tag);
+
+/* The row is gone: it has no file open any more. */
+void file_forget_row(struct tarn_mpool *pool, uint32_t row);
+
+/* The record's highest page is at least pgno now. */
+void file_raise_last(struct file_record *record, tarn_pgno pgno);
+
+/* What is known of file id; its resident pages are counted by looking at all frames. */
+void file_stat(struct tarn_mpool *pool, uint32_t id, struct tarn_mpf_stat *st);
+
+/* The hits of all lanes that were counted for file id since its record was made. */
+uint64_t file_hits(const struct tarn_mpool *pool, uint32_t id);
+
+/* Rows that have it open. */
+uint32_t file_openers(const struct tarn_mpool *pool, const struct file_record *record);
+
+#endif /* MPOOL_FILE_H */

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Put and set: what the user says of a page, and letting it go.
+ *
+ * DIRTY raises the version in the entry, by a CAS that keeps everything else, while the page is
+ * pinned and not claimed; then the bitmap is told (write.c, rule 5).  It is raised each time, also
+ * on a dirty page: a write-back that is under way has copied an older version and must not count.
+ */
+#include "mpool/entry.h"
+#include "mpool/evict.h"
+#include "mpool/pin.h"
+#include "mpool/replace.h"
+#include "mpool/thread.h"
+#include "mpool/write.h"
+
+/* One page that is spoken of. */
+struct said {
+    struct tarn_thread *th;
+    uint32_t frame;
+    _Atomic uint32_t *pin;
+    uint32_t value; /* of the pin */
+};
+
+/* Which frame page points into the start of; false: none of this pool. */
+static bool frame_of(const struct tarn_thread *th, const void *page, uint32_t *frame)
+{
+    uint64_t off = (uint64_t)((const uint8_t *)page - th->data);
+
+    *frame = (uint32_t)(off >> th->unit_shift);
+    return (const uint8_t *)page >= th->data && off >> th->unit_shift < th->pool->frame_limit &&
+           (off & ((1ULL << th->unit_shift) - 1)) == 0;
+}
+
+static int check_flags(struct tarn_thread *th, unsigned flags)
+{
+    const unsigned known = TARN_PAGE_DIRTY | TARN_PAGE_CLEAN | TARN_PAGE_DISCARD;
+
+    if (flags & ~known)
+        return tarn_fail(th->pool->sink, TARN_EINVAL, "page: illegal flags 0x%x", flags & ~known);
+    if ((flags & TARN_PAGE_DIRTY) && (flags & TARN_PAGE_CLEAN))
+        return tarn_fail(th->pool->sink, TARN_EINVAL,
+                         "page: illegal flag combination, DIRTY and CLEAN");
+    return 0;
+}
+
+static int find(struct tarn_thread *th, void *page, struct said *s)
+{
+    int ret = th->pin ? region_check(th->pool->region) : TARN_EFORK;
+
+    if (ret != 0)
+        return ret;
+    s->th = th;
+    s->pin = frame_of(th, page, &s->frame) ? pin_find(th, s->frame) : NULL;
+    if (!s->pin)
+        return tarn_fail(
+            th->pool->sink, TARN_EINVAL,
+            "page %p: this process has no page pinned there; it was put already, or is "
+            "of another pool",
+            page);
+    s->value = atomic_load(s->pin);
+    return 0;
+}
+
+/* ---- DIRTY, CLEAN, DISCARD ------------------------------------------------------------------------ */
+
+/* The entry of a page that is pinned: it stays. */
+static struct entry *entry_of(const struct said *s)
+{
+    struct entry *e = pool_entry_of(s->th->pool, s->frame);
+
+    CHECK(e != NULL);
+    return e;
+}
+
+static int make_dirty(const struct said *s)
+{
+    struct tarn_mpool *pool = s->th->pool;
+    struct entry *e = entry_of(s);
+    uint64_t w = atomic_load(&e->pte);
+
+    if (!(s->value & PIN_WRITABLE))
+        return tarn_fail(pool->sink, TARN_EACCES,
+                         "%s: page %llu: DIRTY through a handle that was opened read-only",
+                         pool_file(pool, key_file(atomic_load(&e->key)))->path,
+                         (unsigned long long)(atomic_load(&e->key) & KEY_PAGE_MASK));
+    do {
+        while (w & PTE_CL) {
+            entry_wait(s->th, e, w);
+            w = atomic_load(&e->pte);
+        }
+    } while (!atomic_compare_exchange_weak(&e->pte, &w, w + PTE_VERSION));
+    write_mark(pool, s->frame);
+    return 0;
+}
+
+/* Make the page clean unwritten: as the one who writes it back would, without the write. */
+static void make_clean(const struct said *s)
+{
+    struct tarn_mpool *pool = s->th->pool;
+    struct frame *frame = &pool->frames[s->frame];
+    struct entry *e = entry_of(s);
+    uint64_t w;
+
+    while (!write_begin(s->th, s->frame)) {
+        uint32_t writer = atomic_load(&frame->wb);
+
+        if (writer != 0)
+            (void)own_wait(pool->region, &frame->wb, writer, writer, 1000 * 1000);
+    }
+    while ((w = atomic_load(&e->pte)) & PTE_CL)
+        entry_wait(s->th, e, w);
+    atomic_store(&frame->flushed, pte_high(w));
+    write_end(s->th, s->frame);
+}
+
+static void discard(const struct said *s)
+{
+    struct tarn_mpool *pool = s->th->pool;
+    struct pool_header *h = pool->header;
+    uint32_t at = atomic_fetch_add_explicit(&h->discard_next, 1, memory_order_relaxed);
+
+    replace_reset(&pool->ref[s->frame]);
+    atomic_store_explicit(&h->discards[at % 16], s->frame + 1, memory_order_relaxed);
+}
+
+static int say(const struct said *s, unsigned flags)
+{
+    int ret = flags & TARN_PAGE_DIRTY ? make_dirty(s) : 0;
+
+    if (ret != 0)
+        return ret;
+    if (flags & TARN_PAGE_CLEAN)
+        make_clean(s);
+    if (flags & TARN_PAGE_DISCARD)
+        discard(s);
+    return 0;
+}
+
+/* ---- the public calls ---------------------------------------------------------------------------- */
+
+/* The pin goes: its place is the thread's own, or one of another thread of the process. */
+static int drop_pin(const struct said *s)
+{
+    struct tarn_thread *th = s->th;
+    uint32_t value = s->value;
+
+    if (!atomic_compare_exchange_strong(s->pin, &value, 0))
+        return tarn_fail(th->pool->sink, TARN_EINVAL,
+                         "page in frame %u: put by two threads at once", s->frame);
+    if (s->pin >= th->pin && s->pin < th->pin + LANE_PINS)
+        th->slot = (uint32_t)(s->pin - th->pin);
+    else if (th->chained != 0 && --th->chained == 0)
+        pin_unchain_idle(th);
+    return 0;
+}
+
+__attribute__((noinline)) static int put_slowly(struct tarn_thread *th, void *page, unsigned flags)
+{
+    struct said s;
+    int ret = find(th, page, &s);
+
+    if (ret == 0)
+        ret = check_flags(th, flags);
+    if (ret == 0)
+        ret = say(&s, flags);
+    return ret == 0 ? drop_pin(&s) : ret;
+}
+
+int tarn_page_put(tarn_thread *th, void *page, unsigned flags)
+{
+    uint32_t slot = (th->slot - 1) % LANE_PINS;
+    uint64_t off = (uint64_t)((uint8_t *)page - th->data);
+    _Atomic uint32_t *pin = th->pin;
+
+    if (UNLIKELY(
+            !pin || flags != 0 ||
+            off !=
+                (uint64_t)((atomic_load_explicit(&pin[slot], memory_order_relaxed) & PIN_FRAME) - 1)
+                    << th->unit_shift))
+        return put_slowly(th, page, flags);
+    atomic_store_explicit(&pin[slot], 0, memory_order_release);
+    th->slot = slot;
+    return 0;
+}
+
+int tarn_page_set(tarn_thread *th, void *page, unsigned flags)
+{
+    struct said s;
+    int ret = find(th, page, &s);
+
+    if (ret == 0 && flags == 0)
+        ret = tarn_fail(th->pool->sink, TARN_EINVAL, "page: illegal flags 0 for tarn_page_set");
+    if (ret == 0)
+        ret = check_flags(th, flags);
+    return ret == 0 ? say(&s, flags) : ret;
+}
+
+int tarn_mpf_put(tarn_mpf *file, void *page, unsigned flags)
+{
+    struct tarn_thread *th;
+    int ret = thread_get(file->pool, &th);
+
+    return ret != 0 ? ret : tarn_page_put(th, page, flags);
+}
+
+int tarn_mpf_set(tarn_mpf *file, void *page, unsigned flags)
+{
+    struct tarn_thread *th;
+    int ret = thread_get(file->pool, &th);
+
+    return ret != 0 ? ret : tarn_page_set(th, page, flags);
+}
