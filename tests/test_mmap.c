@@ -303,7 +303,7 @@ static void a_full_file_system(void)
     (void)snprintf(ballast, sizeof(ballast), "%s/ballast", small);
     CU_ASSERT_EQUAL_FATAL(mkdir(small, 0700), 0);
     /* In a mount namespace of our own, so that nothing stays mounted if we die. */
-    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 ||
         mount("none", small, "tmpfs", 0, "size=1m") != 0) {
         (void)rmdir(small);
         SKIP("may not mount a small file system");
