@@ -7,7 +7,7 @@
 
 #include "os/slots.h"
 
-#define ABSENT_INT(group, name, params, ...) int absent_##group##_##name params;
+#define ABSENT_INT(group, name, params, ...)  int absent_##group##_##name params;
 #define ABSENT_VOID(group, name, params, ...) void absent_##group##_##name params;
 SLOTS(ABSENT_INT, ABSENT_INT, ABSENT_VOID)
 #undef ABSENT_INT

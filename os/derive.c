@@ -113,8 +113,8 @@ static int derived_preadv(const struct tarn_os *os, tarn_file f, const struct ta
     return ret;
 }
 
-static int derived_pwritev(const struct tarn_os *os, tarn_file f, const struct tarn_iov *iov,
-                           int n, uint64_t off)
+static int derived_pwritev(const struct tarn_os *os, tarn_file f, const struct tarn_iov *iov, int n,
+                           uint64_t off)
 {
     struct table_level *level = table_level_of(os);
     uint64_t before;

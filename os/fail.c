@@ -6,10 +6,7 @@
 
 static _Thread_local char last_message[FAIL_TEXT_MAX];
 
-const char *tarn_last_message(void)
-{
-    return last_message;
-}
+const char *tarn_last_message(void) { return last_message; }
 
 int tarn_fail(const struct tarn_env_sink *sink, int err, const char *fmt, ...)
 {

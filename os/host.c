@@ -13,9 +13,9 @@ extern const struct tarn_os tarn_port_os; /* made from the ports file */
 /* Whoever works here holds the flag; the table is set once and then only read. */
 static struct {
     atomic_flag busy;
-    const struct tarn_os *base;             /* with the overrides; NULL: the platform's own */
-    _Atomic(const struct tarn_os *) table;  /* the finished one; NULL before the first use */
-    int status;                             /* of TARN_OS */
+    const struct tarn_os *base;            /* with the overrides; NULL: the platform's own */
+    _Atomic(const struct tarn_os *) table; /* the finished one; NULL before the first use */
+    int status;                            /* of TARN_OS */
     char text[FAIL_TEXT_MAX];
 } host = { .busy = ATOMIC_FLAG_INIT };
 

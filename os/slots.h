@@ -17,7 +17,7 @@
 
 #define SLOT_OS const struct tarn_os *os
 #define NOTHING (void)0
-#define PLAIN ("%s", "")
+#define PLAIN   ("%s", "")
 
 /* clang-format off */
 #define SLOTS_FILE(I, R, V) \

@@ -71,9 +71,8 @@ static int copy_group(const char *name, void *to, size_t known, const void *from
     for (size_t i = known; i < size; i++)
         if (bytes[i] != 0)
             return tarn_fail(NULL, TARN_EVERSION,
-                             "OS table: group %s has %zu bytes and uses more than the %zu that this "
-                             "version knows",
-                             name, size, known);
+                             "OS table: group %s uses byte %zu, this version knows %zu", name, i,
+                             known);
     memcpy(to, from, size < known ? size : known);
     return TARN_OK;
 }
@@ -95,8 +94,8 @@ static int copy_over(const struct tarn_os *over, struct copy *to)
 
 static int check_belongings(const struct copy *over)
 {
-    int memory = (over->misc.malloc != NULL) + (over->misc.realloc != NULL) +
-                 (over->misc.free != NULL);
+    int memory =
+        (over->misc.malloc != NULL) + (over->misc.realloc != NULL) + (over->misc.free != NULL);
 
     if (memory != 0 && memory != 3)
         return tarn_fail(NULL, TARN_EINVAL,
@@ -128,13 +127,13 @@ static int check_below(const struct tarn_os *below)
         missing = #group "." #name;
     SLOTS(CHECK_SLOT, CHECK_SLOT, CHECK_SLOT)
 #undef CHECK_SLOT
-    return missing == NULL ? TARN_OK
-                           : tarn_fail(NULL, TARN_EINVAL,
-                                       "OS table: the table below lacks %s", missing);
+    return missing == NULL
+               ? TARN_OK
+               : tarn_fail(NULL, TARN_EINVAL, "OS table: the table below lacks %s", missing);
 }
 
-static void fill(struct table_level *level, const struct tarn_os *below,
-                 const struct tarn_os *over, const struct copy *slots)
+static void fill(struct table_level *level, const struct tarn_os *below, const struct tarn_os *over,
+                 const struct copy *slots)
 {
     *level = forwarders;
     level->os = (struct tarn_os){ .size = sizeof(level->os),
@@ -175,8 +174,7 @@ static int make_level(const struct tarn_os *below, const struct tarn_os *over, v
         return ret;
     ret = below->misc->malloc(below, sizeof(*level), &memory);
     if (ret != TARN_OK)
-        return tarn_fail(NULL, ret, "OS table: no memory for a level of %zu bytes",
-                         sizeof(*level));
+        return tarn_fail(NULL, ret, "OS table: no memory for a level of %zu bytes", sizeof(*level));
     level = memory;
     fill(level, below, over, &slots);
     table_derive(level, &slots.file);

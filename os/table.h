@@ -25,8 +25,8 @@ struct table_level {
     struct tarn_os_misc misc;
     void *own;
     unsigned whole;
-    atomic_flag busy_lock;              /* of the list below */
-    tarn_file busy[TABLE_BUSY_FILES];   /* files in a derived call, TARN_NO_FILE where free */
+    atomic_flag busy_lock;            /* of the list below */
+    tarn_file busy[TABLE_BUSY_FILES]; /* files in a derived call, TARN_NO_FILE where free */
 };
 
 struct table_level *table_level_of(const struct tarn_os *os);

@@ -14,8 +14,24 @@
 #include <sys/uio.h>
 
 enum call {
-    OPEN, CLOSE, READ, WRITE, PREADV, PWRITEV, FSYNC, FDATASYNC, FTRUNCATE, FSTAT, FCHMOD, UNLINK,
-    FALLOCATE, POSIX_FALLOCATE, FDOPENDIR, READDIR, STRDUP, CALLS
+    OPEN,
+    CLOSE,
+    READ,
+    WRITE,
+    PREADV,
+    PWRITEV,
+    FSYNC,
+    FDATASYNC,
+    FTRUNCATE,
+    FSTAT,
+    FCHMOD,
+    UNLINK,
+    FALLOCATE,
+    POSIX_FALLOCATE,
+    FDOPENDIR,
+    READDIR,
+    STRDUP,
+    CALLS
 };
 
 enum { REAL = 0, ZERO = -1, HALF = -2 }; /* instead of an errno: as it is, moves nothing, half */

@@ -15,7 +15,7 @@ static void memory(void)
 
     OK(os->misc->malloc(os, 0, (void **)&empty));
     CU_ASSERT_PTR_NOT_NULL(empty);
-    *empty = 1; /* 0 bytes are 1 */
+    *empty = 1;                                      /* 0 bytes are 1 */
     OK(os->misc->realloc(os, NULL, 4, (void **)&p)); /* as malloc */
     memcpy(p, "abc", 4);
     FAILS(TARN_ENOMEM, os->misc->malloc(os, too_much, (void **)&q));
@@ -110,7 +110,8 @@ static void variables_of_a_set_uid_program(void)
     (void)fflush(stdout);
     child = fork();
     if (child == 0) {
-        execl("./setuid", "setuid", os_is_posix ? "variable-posix" : "variable-linux", (char *)NULL);
+        execl("./setuid", "setuid", os_is_posix ? "variable-posix" : "variable-linux",
+              (char *)NULL);
         _exit(126);
     }
     CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);

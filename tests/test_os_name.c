@@ -235,7 +235,8 @@ static void nothing_is_inherited(void)
     int n = 0;
 
     files[n++] = new_file("inherited");
-    MUST(os->file->open(os, "temporary", TARN_OPEN_CREATE | TARN_OPEN_TEMPORARY, 0600, &files[n++]));
+    MUST(
+        os->file->open(os, "temporary", TARN_OPEN_CREATE | TARN_OPEN_TEMPORARY, 0600, &files[n++]));
     (void)os->shm->name_unlink(os, "/tarn-test-inherited");
     MUST(os->shm->name_open(os, "/tarn-test-inherited", TARN_OPEN_CREATE | TARN_OPEN_EXCL, 0600,
                             &files[n++]));

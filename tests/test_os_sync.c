@@ -177,7 +177,7 @@ static void lock_bytes_of_two_descriptors(void)
     OK(os->sync->lock_byte(os, f, 1, TARN_LOCK_TRY, NULL));
     FAILS(TARN_EBUSY, os->sync->lock_byte(os, g, 1, TARN_LOCK_TRY, NULL));
     OK(os->sync->lock_byte(os, f, 1, TARN_LOCK_TEST, &held));
-    CU_ASSERT_EQUAL(held, 0); /* our own is not somebody else's */
+    CU_ASSERT_EQUAL(held, 0);   /* our own is not somebody else's */
     OK(os->file->close(os, g)); /* another close drops nothing */
     MUST(os->file->open(os, "locks", 0, 0, &g));
     OK(os->sync->lock_byte(os, g, 1, TARN_LOCK_TEST, &held));

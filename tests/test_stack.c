@@ -152,7 +152,9 @@ static int own_seek(const struct tarn_os *os_, tarn_file f, int64_t off, enum ta
 static const struct tarn_os_file own_file = {
     .size = sizeof(struct tarn_os_file), .read = own_read, .write = own_write, .seek = own_seek
 };
-static const struct tarn_os own = { .size = sizeof(struct tarn_os), .name = "own", .file = &own_file };
+static const struct tarn_os own = { .size = sizeof(struct tarn_os),
+                                    .name = "own",
+                                    .file = &own_file };
 
 struct traffic {
     const struct tarn_os *os;
@@ -456,8 +458,8 @@ static void trace_prints_a_line_for_each_call(void)
 
     traced("trace", text, sizeof(text));
     CU_ASSERT_PTR_EQUAL(strstr(text, "tarn: file.open traced 0x2 0600 = "), text);
-    CU_ASSERT_PTR_NOT_NULL(strstr(
-        text, "\ntarn: file.unlink nothing: TARN_ENOENT (No such file or directory)\n"));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(text, "\ntarn: file.unlink nothing: TARN_ENOENT (No such file or directory)\n"));
     CU_ASSERT_EQUAL(text[strlen(text) - 1], '\n');
     traced("trace,fault:unlink:1:EBUSY", text, sizeof(text)); /* the leftmost is on top */
     CU_ASSERT_PTR_NOT_NULL(

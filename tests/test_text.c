@@ -15,12 +15,9 @@ static void numbers(void)
         const char *text;
         uint64_t value;
         const char *rest;
-    } good[] = { { "0", 0, "" },
-                 { "18446744073709551615", UINT64_MAX, "" },
-                 { "64K", 65536, "" },
-                 { "3m,", 3u << 20, "," },
-                 { "1G", 1u << 30, "" },
-                 { "2t", UINT64_C(2) << 40, "" },
+    } good[] = { { "0", 0, "" },         { "18446744073709551615", UINT64_MAX, "" },
+                 { "64K", 65536, "" },   { "3m,", 3u << 20, "," },
+                 { "1G", 1u << 30, "" }, { "2t", UINT64_C(2) << 40, "" },
                  { "12x", 12, "x" } };
     static const char *const bad[] = { "", "x", "-1", " 1", "18446744073709551616", "16777216T" };
     uint64_t value = 7;
@@ -64,10 +61,7 @@ static void distances(void)
     CU_ASSERT_EQUAL(text_distance(longer, "a"), 62);
 }
 
-static int by_value(const void *a, const void *b)
-{
-    return *(const int *)a - *(const int *)b;
-}
+static int by_value(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
 
 static void sorting(void)
 {

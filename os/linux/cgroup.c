@@ -21,10 +21,12 @@ static const struct version v1 = { "/memory",
                                    "memory.limit_in_bytes",
                                    "memory.usage_in_bytes",
                                    { "\ntotal_inactive_file ", "\ntotal_active_file " } };
-static const struct version v2 = { "", "memory.max", "memory.current",
-                                   { "\ninactive_file ", "\nactive_file " } };
-static const struct version hybrid = { "/unified", "memory.max", "memory.current",
-                                       { "\ninactive_file ", "\nactive_file " } };
+static const struct version v2 = {
+    "", "memory.max", "memory.current", { "\ninactive_file ", "\nactive_file " }
+};
+static const struct version hybrid = {
+    "/unified", "memory.max", "memory.current", { "\ninactive_file ", "\nactive_file " }
+};
 
 enum { PATH_LIMIT = 4096, STAT_LIMIT = 8192 };
 

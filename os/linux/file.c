@@ -119,12 +119,12 @@ int linux_file_allocate(const struct tarn_os *os, tarn_file f, uint64_t off, uin
 
 int linux_file_punch(const struct tarn_os *os, tarn_file f, uint64_t off, uint64_t len)
 {
+    const int hole = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
     int ret = posix_range(off, len);
 
     if (ret != TARN_OK)
         return ret;
-    while (fallocate((int)f, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off,
-                     (off_t)len) != 0)
+    while (fallocate((int)f, hole, (off_t)off, (off_t)len) != 0)
         if (errno != EINTR)
             return posix_failed();
     return TARN_OK;

@@ -63,7 +63,7 @@ int linux_map_map(const struct tarn_os *os, const struct tarn_map_request *req, 
         return ret;
     at = mmap(NULL, req->len, prot, flags, (int)req->file, (off_t)req->off);
     if (at == MAP_FAILED) {
-        ret = posix_failed(); /* EAGAIN is too much locked memory, EINVAL of huge pages the length */
+        ret = posix_failed(); /* EAGAIN here is too much locked memory */
         return ret == TARN_EAGAIN ? TARN_ENOMEM : ret;
     }
     if ((req->flags & TARN_MAP_FORKWIPE) && madvise(at, req->len, MADV_WIPEONFORK) != 0) {

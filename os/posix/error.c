@@ -16,42 +16,29 @@ static _Thread_local struct {
     char words[256];
 } last;
 
+/* What is not here is TARN_EIO. */
+static const struct {
+    int number, err;
+} names[] = {
+    { ENOMEM, TARN_ENOMEM },    { ENOENT, TARN_ENOENT },       { ENOTDIR, TARN_ENOENT },
+    { ESRCH, TARN_ENOENT },     { EIDRM, TARN_ENOENT },        { EEXIST, TARN_EEXIST },
+    { ENOTEMPTY, TARN_EEXIST }, { EACCES, TARN_EACCES },       { EPERM, TARN_EPERM },
+    { ELOOP, TARN_EPERM },      { EISDIR, TARN_EPERM },        { EMFILE, TARN_EMFILE },
+    { ENFILE, TARN_EMFILE },    { EBUSY, TARN_EBUSY },         { ETXTBSY, TARN_EBUSY },
+    { ENOSPC, TARN_ENOSPC },    { EDQUOT, TARN_ENOSPC },       { EFBIG, TARN_ENOSPC },
+    { ENOSYS, TARN_ENOSYS },    { ENOTSUP, TARN_ENOSYS },      { EOPNOTSUPP, TARN_ENOSYS },
+    { EAGAIN, TARN_EAGAIN },    { ETIMEDOUT, TARN_ETIMEDOUT }, { EDEADLK, TARN_EDEADLK },
+    { EROFS, TARN_EROFS },      { EINVAL, TARN_EINVAL },       { EBADF, TARN_EINVAL },
+    { EFAULT, TARN_EINVAL },    { EOVERFLOW, TARN_EINVAL },    { ENAMETOOLONG, TARN_EINVAL },
+    { ESPIPE, TARN_EINVAL },    { EXDEV, TARN_EINVAL },
+};
+
 static int translate(int number)
 {
-    switch (number) {
-    case ENOMEM: return TARN_ENOMEM;
-    case ENOENT:
-    case ENOTDIR:
-    case ESRCH:
-    case EIDRM: return TARN_ENOENT;
-    case EEXIST:
-    case ENOTEMPTY: return TARN_EEXIST;
-    case EACCES: return TARN_EACCES;
-    case EPERM:
-    case ELOOP:
-    case EISDIR: return TARN_EPERM;
-    case EMFILE:
-    case ENFILE: return TARN_EMFILE;
-    case EBUSY:
-    case ETXTBSY: return TARN_EBUSY;
-    case ENOSPC:
-    case EDQUOT:
-    case EFBIG: return TARN_ENOSPC;
-    case ENOSYS:
-    case ENOTSUP: return TARN_ENOSYS;
-    case EAGAIN: return TARN_EAGAIN;
-    case ETIMEDOUT: return TARN_ETIMEDOUT;
-    case EDEADLK: return TARN_EDEADLK;
-    case EROFS: return TARN_EROFS;
-    case EINVAL:
-    case EBADF:
-    case EFAULT:
-    case EOVERFLOW:
-    case ENAMETOOLONG:
-    case ESPIPE:
-    case EXDEV: return TARN_EINVAL;
-    default: return TARN_EIO;
-    }
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (names[i].number == number)
+            return names[i].err;
+    return TARN_EIO;
 }
 
 int posix_error(int number)
@@ -86,7 +73,7 @@ static const char *buffer_if_zero(int failed, const char *buffer)
 }
 
 #define WORDS(result, buffer)                                                                      \
-    _Generic((result), int: buffer_if_zero, char *: words_or_buffer)(result, buffer)
+    _Generic((result), int : buffer_if_zero, char * : words_or_buffer)(result, buffer)
 
 int posix_misc_last_error(const struct tarn_os *os, int *number, char *text, size_t len)
 {

@@ -109,9 +109,9 @@ int posix_file_write(const struct tarn_os *os, tarn_file f, const void *buf, siz
 int posix_file_seek(const struct tarn_os *os, tarn_file f, int64_t off, enum tarn_whence whence,
                     uint64_t *pos)
 {
-    static const int how[] = { [TARN_SEEK_SET] = SEEK_SET,
-                               [TARN_SEEK_CUR] = SEEK_CUR,
-                               [TARN_SEEK_END] = SEEK_END };
+    static const int how[] = {
+        [TARN_SEEK_SET] = SEEK_SET, [TARN_SEEK_CUR] = SEEK_CUR, [TARN_SEEK_END] = SEEK_END
+    };
     off_t at;
 
     if ((unsigned)whence > TARN_SEEK_END)

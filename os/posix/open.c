@@ -22,7 +22,8 @@ enum { OPEN_TRIES = 10 }; /* somebody makes and removes the file all the time: t
 static int check_flags(unsigned flags, unsigned mode)
 {
     if ((flags & ~(unsigned)KNOWN_FLAGS) != 0)
-        return posix_refused(TARN_EINVAL, "unknown open flags 0x%x", flags & ~(unsigned)KNOWN_FLAGS);
+        return posix_refused(TARN_EINVAL, "unknown open flags 0x%x",
+                             flags & ~(unsigned)KNOWN_FLAGS);
     if ((flags & TARN_OPEN_EXCL) && !(flags & TARN_OPEN_CREATE))
         return posix_refused(TARN_EINVAL, "open flag EXCL without CREATE");
     if ((flags & TARN_OPEN_RDONLY) && (flags & TARN_OPEN_TRUNCATE))

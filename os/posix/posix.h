@@ -11,7 +11,7 @@
 
 #include "os/slots.h"
 
-#define POSIX_INT(group, name, params, ...) int posix_##group##_##name params;
+#define POSIX_INT(group, name, params, ...)  int posix_##group##_##name params;
 #define POSIX_VOID(group, name, params, ...) void posix_##group##_##name params;
 SLOTS(POSIX_INT, POSIX_INT, POSIX_VOID)
 #undef POSIX_INT

@@ -237,8 +237,8 @@ int fault_choose(struct fault *f, const char *slot)
     }
     if (found)
         return TARN_OK;
-    return tarn_fail(NULL, TARN_EINVAL, "fault: there is no slot \"%s\"; did you mean \"%s\"?", slot,
-                     nearest_slot(slot));
+    return tarn_fail(NULL, TARN_EINVAL, "fault: there is no slot \"%s\"; did you mean \"%s\"?",
+                     slot, nearest_slot(slot));
 }
 
 void fault_arm(struct fault *f, long nth, int err, enum fault_mode mode)
@@ -281,10 +281,10 @@ static int error_of(const char *word, int *err)
     *err = TARN_OK;
     TARN_ERRORS(TARN_X)
 #undef TARN_X
-    return *err != TARN_OK ? TARN_OK
-                           : tarn_fail(NULL, TARN_EINVAL,
-                                       "fault: \"%s\" is not an error of Tarn (such as ENOSPC)",
-                                       word);
+    return *err != TARN_OK
+               ? TARN_OK
+               : tarn_fail(NULL, TARN_EINVAL,
+                           "fault: \"%s\" is not an error of Tarn (such as ENOSPC)", word);
 }
 
 static int mode_of(const char *word, const char *slot, enum fault_mode *mode)

@@ -43,10 +43,9 @@ static int stack_shim(const struct tarn_os *below, char *word, struct tarn_os **
         return tarn_fail(NULL, TARN_EINVAL, "trace: it takes no \"%s\"", fields[1]);
     if (strcmp(fields[0], "fault") == 0)
         return fault_stack(below, fields, n, out);
-    return tarn_fail(NULL, TARN_EINVAL, "there is no shim \"%s\"; did you mean \"%s\"?", fields[0],
-                     text_distance(fields[0], "trace") <= text_distance(fields[0], "fault")
-                         ? "trace"
-                         : "fault");
+    return tarn_fail(
+        NULL, TARN_EINVAL, "there is no shim \"%s\"; did you mean \"%s\"?", fields[0],
+        text_distance(fields[0], "trace") <= text_distance(fields[0], "fault") ? "trace" : "fault");
 }
 
 int tarn_os_shims(const struct tarn_os *below, const char *spec, struct tarn_os **out)
