@@ -210,6 +210,7 @@ static int make(const struct attach *a)
     if ((err = make_memory(a, &sizes, &choice)) != TARN_OK)
         return err;
     fill_header(a, &sizes, &choice);
+    rows_lane_init(r, 0, rows_lane_count(r));
     r->header->pin_exchange = exchange;
     if ((err = rows_join(r)) == TARN_OK) {
         if (a->plan == NULL || (err = a->plan->init(r, a->plan->ctx)) == TARN_OK) {

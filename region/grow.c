@@ -73,8 +73,10 @@ int grow_lanes(struct tarn_region *region, uint32_t count)
     if (rows_lane_count(region) == count) {
         from = sizes_lanes_end(h->lanes_off, h->lane_bytes, count, page);
         to = sizes_lanes_end(h->lanes_off, h->lane_bytes, count + LANE_CHUNK, page);
-        if ((err = commit(region, from, to - from)) == TARN_OK)
+        if ((err = commit(region, from, to - from)) == TARN_OK) {
+            rows_lane_init(region, count, count + LANE_CHUNK);
             atomic_fetch_add(&h->lane_chunks, 1);
+        }
     }
     end(region, tag);
     return err;

@@ -9,8 +9,8 @@
  * Rules
  *   1. Who has the lane and under which generation is one word, changed by CAS; so a tag names one
  *      stretch of ownership, and a repairer that comes late changes nothing.
- *   2. Generation 0 is no tag: such a lane (a new one, or one that has used up its numbers) is taken
- *      only while nobody repairs anywhere, and begins at 1.  A repairer that still knew an old tag of
+ *   2. Generation 0 is no tag: a lane that has used up its numbers is taken only while nobody repairs
+ *      anywhere, and begins at 1 again, as a new one does.  A repairer that still knew an old tag of
  *      the lane would be announced (reap.c).
  *   3. lane.thread says which thread of the owning process has it; changed under the handle's lock
  *      between threads.  0: none, the thread ended and left something in it; it is used again once
@@ -84,6 +84,12 @@ void rows_lane_clear(struct tarn_region *region, uint32_t lane, uint64_t owner)
     uint64_t gen = lane_tag_gen(owner) == TAG_GEN_MAX ? 0 : lane_tag_gen(owner) + 1;
 
     (void)atomic_compare_exchange_strong(&region_lane(region, lane)->owner, &owner, gen << 40);
+}
+
+void rows_lane_init(struct tarn_region *region, uint32_t from, uint32_t end)
+{
+    for (uint32_t i = from; i < end; i++)
+        atomic_store(&region_lane(region, i)->owner, 1ull << 40);
 }
 
 static bool idle(struct tarn_region *region, uint32_t lane)

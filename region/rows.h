@@ -36,6 +36,9 @@ void rows_lane_give(struct tarn_region *region, uint32_t lane);
 bool rows_lane_spare(struct tarn_region *region, uint32_t *lane, uint32_t *tag);
 void rows_lane_unspare(struct tarn_region *region);
 
+/* Lanes [from, end) have memory and are about to be published: make them takeable. */
+void rows_lane_init(struct tarn_region *region, uint32_t from, uint32_t end);
+
 /* The calling thread ends: give back what it has in this region. */
 void rows_thread_ends(struct tarn_region *region, uint64_t thread);
 

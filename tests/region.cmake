@@ -1,2 +1,4 @@
 # SPDX-License-Identifier: BSD-2-Clause
-tarn_test(region LAYERS region LABELS core)
+foreach(name region rows own)
+  tarn_test(${name} LAYERS region LABELS core)
+endforeach()
