@@ -27,17 +27,18 @@ stage() { # NAME BUDGET COMMAND...: the results are in build/results/NAME
 
 stage setup 240 ./dev setup --check
 stage dev 300 ./dev test
+stage run 120 ./dev run
 stage check 300 ./dev check
 stage asan 240 ./dev suite asan
 stage tsan 240 ./dev suite tsan
 stage valgrind 120 ./dev valgrind
 stage ports 30 ./dev ports
 
-# A stage that failed and counted no failure is one itself.
+# A stage that counts no tests is one itself, and so is one that failed and counted no failure.
 printf '\n'
 for item in "${names[@]}"; do
     file=build/results/${item%%:*}
-    counts='0 0 0'
+    counts="$((${item##*:} == 0)) 0 0"
     [ ! -f "$file" ] || counts=$(cat "$file")
     printf '%s %s\n' "${item##*:}" "$counts"
 done | awk -v extra="$failed" '
