@@ -143,6 +143,11 @@ static int remove_unused(const struct tarn_env *env, const struct tarn_env_sink 
     case AGE_GONE:
         break;
     case AGE_NOW:
+        if (!lockfile_is(lock, &d.lock))
+            return tarn_fail(sink, TARN_EBUSY,
+                             "region %s: its lock file is not the one it was made with, so nobody "
+                             "can tell whether it is in use: remove it by force",
+                             name);
         if ((err = mark_gone(env, sink, &d, lock)) != TARN_OK)
             return err;
         break;

@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: BSD-2-Clause
-foreach(name region rows own death)
+foreach(name region rows own death descriptor)
   tarn_test(${name} LAYERS region LABELS core)
 endforeach()
