@@ -87,7 +87,7 @@ static unsigned reserve_place(const struct tarn_thread *th, uint32_t frame)
     for (unsigned i = 0; i < BATCH_MAX; i++)
         if (atomic_load_explicit(&th->part->reserve[i], memory_order_relaxed) == frame + 1)
             return i;
-    CHECK(!"a frame in hand is noted in the reserve");
+    CHECK(0 && "a frame in hand is noted in the reserve");
     return 0;
 }
 
