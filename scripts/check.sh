@@ -17,13 +17,16 @@ sources() { # NAME PATTERNS...: files of the project, tracked or new
 verdict() { # NAME COMMAND...: ok if the command succeeds; what it said only if not
     local name=$1 out
     shift
-    if out=$("$@" 2>&1); then
+    out=$(mktemp)
+    if "$@" >"$out" 2>&1; then
         printf 'ok - check: %s\n' "$name"
     else
         failed=1
         printf 'not ok - check: %s\n' "$name"
-        printf '%s\n' "$out" | head -n 60 | sed 's/^/#   /'
+        grep -E 'error|warning|Failed|not ok|^#' "$out" | head -n 40 | sed 's/^/#   /'
+        tail -n 20 "$out" | sed 's/^/#   /'
     fi
+    rm -f "$out"
 }
 
 format() {
@@ -50,9 +53,10 @@ licence_lines() {
 # Another compiler, and the backends linked in: the same sources, no warnings.
 clang_build() {
     cmake --preset dev -B build/clang -DCMAKE_C_COMPILER=clang -DTARN_STATIC_BACKENDS=ON &&
-        cmake --build build/clang -j "$jobs"
+        cmake --build build/clang -j "$jobs" && clang_built=yes
 }
-clang_tests() { ctest --test-dir build/clang -L core -j "$jobs" --output-on-failure; }
+clang_built=no
+clang_tests() { [ $clang_built = yes ] && ctest --test-dir build/clang -L core -j "$jobs" --output-on-failure; }
 release_build() { cmake --preset release && cmake --build --preset release -j "$jobs"; }
 
 # Each public header stands alone, in both languages.
