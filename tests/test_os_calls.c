@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <stdarg.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 
 enum call {
@@ -31,6 +32,7 @@ enum call {
     FDOPENDIR,
     READDIR,
     STRDUP,
+    SYSCALL,
     CALLS
 };
 
@@ -224,6 +226,25 @@ char *strdup(const char *s)
     return how > 0 ? NULL : real(s);
 }
 
+/* The calls that have no function; `refused` is the number of the one that the plan is for. */
+static long refused;
+
+long syscall(long number, ...)
+{
+    REAL_OF(syscall, "syscall")
+    long arg[6];
+    va_list args;
+
+    va_start(args, number);
+    for (int i = 0; i < 6; i++)
+        arg[i] = va_arg(args, long);
+    va_end(args);
+    if (number == refused) {
+        FAIL_IF_PLANNED(SYSCALL)
+    }
+    return real(number, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
+}
+
 /* ---- the tests ---- */
 
 static void nothing_moves(void)
@@ -410,6 +431,84 @@ static void kernels_without_unnamed_files(void)
     begin();
 }
 
+static void refuse(long number, int error)
+{
+    begin();
+    refused = number;
+    for (int i = 0; i < 8; i++)
+        plan[SYSCALL][i] = error;
+}
+
+/* An old kernel says ENOSYS or EINVAL, a sandbox EPERM. */
+static void kernels_without_the_barrier(void)
+{
+    static const int errors[] = { ENOSYS, EINVAL, EPERM };
+
+    for (int i = 0; i < 3; i++) {
+        refuse(SYS_membarrier, errors[i]);
+        FAILS(TARN_ENOSYS, os->sync->barrier_register(os));
+        FAILS(TARN_ENOSYS, os->sync->barrier(os));
+    }
+    refuse(0, REAL);
+}
+
+static void kernels_without_waiting_for_several(void)
+{
+    static const int errors[] = { ENOSYS, EPERM };
+    uint32_t words[2] = { 0, 0 };
+    struct tarn_wait w[2] = { { &words[0], 0 }, { &words[1], 1 } };
+
+    for (int i = 0; i < 2; i++) {
+        refuse(SYS_futex_waitv, errors[i]);
+        OK(os->sync->wait_any(os, w, 2, TARN_FOREVER)); /* the second differs */
+        w[1].expect = 0;
+        FAILS(TARN_ETIMEDOUT, os->sync->wait_any(os, w, 2, 5000000));
+        FAILS(TARN_ETIMEDOUT, os->sync->wait_any(os, w, 2, 0));
+        w[1].expect = 1;
+    }
+    refuse(0, REAL);
+}
+
+static void begin_in_child(void *arg) { (void)arg; }
+
+static void kernels_without_pidfd(void)
+{
+    struct tarn_procid self, id;
+    struct child c;
+    siginfo_t ended;
+    int alive = 9;
+
+    refuse(SYS_pidfd_open, ENOSYS);
+    OK(os->proc->self(os, &self, NULL));
+    CU_ASSERT_EQUAL(self.pid, (uint64_t)getpid());
+    CU_ASSERT_EQUAL(self.ino, 0);
+    OK(os->proc->alive(os, &self, &alive));
+    CU_ASSERT_EQUAL(alive, 1);
+    FAILS(TARN_ENOENT, os->proc->identity(os, UINT64_C(1) << 40, &id));
+    refuse(0, REAL);
+    begin();
+    c = start_child(begin_in_child, NULL);
+    refuse(SYS_pidfd_open, ENOSYS);
+    OK(os->proc->identity(os, (uint64_t)c.pid, &id));
+    CU_ASSERT_EQUAL(kill(c.pid, SIGKILL), 0);
+    CU_ASSERT_EQUAL(waitid(P_PID, (id_t)c.pid, &ended, WEXITED | WNOWAIT), 0);
+    OK(os->proc->alive(os, &id, &alive)); /* a zombie */
+    CU_ASSERT_EQUAL(alive, 0);
+    kill_child(&c);
+    OK(os->proc->alive(os, &id, &alive));
+    CU_ASSERT_EQUAL(alive, 0);
+    refuse(0, REAL);
+}
+
+static void renames_that_cannot_be_promised(void)
+{
+    OK(os->file->close(os, new_file("calls")));
+    refuse(SYS_renameat2, EINVAL);
+    FAILS(TARN_ENOSYS, os->file->rename(os, "calls", "calls.2", 1));
+    refuse(0, REAL);
+    OK(os->file->unlink(os, "calls"));
+}
+
 int main(void)
 {
     static CU_TestInfo tests[] = {
@@ -421,6 +520,10 @@ int main(void)
         { "a file that comes and goes", file_that_comes_and_goes },
         { "O13 X11: lists that fail half way leave nothing", lists_that_fail_half_way },
         { "kernels without unnamed files", kernels_without_unnamed_files },
+        { "kernels without the barrier", kernels_without_the_barrier },
+        { "kernels without waiting for several words", kernels_without_waiting_for_several },
+        { "X29: kernels without pidfd", kernels_without_pidfd },
+        { "renames that cannot be promised", renames_that_cannot_be_promised },
         CU_TEST_INFO_NULL,
     };
     static CU_SuiteInfo suites[] = { OS_SUITES("os.calls", tests), CU_SUITE_INFO_NULL };

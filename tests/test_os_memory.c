@@ -3,6 +3,8 @@
 #include "os_tables.h"
 
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 
 static size_t page(void)
 {
@@ -112,6 +114,30 @@ static void wrong_requests(void)
     FAILS(TARN_ENOMEM, os->map->map(os, &huge, &at));
     CU_ASSERT_PTR_NULL(at);
     drop_file(f, "wrong");
+}
+
+/* 0 if too much locked memory is said to be no memory: EAGAIN would mean "made anew" (seed R17). */
+static int locked_in_child(void *arg)
+{
+    struct tarn_map_request req = { .file = TARN_NO_FILE, .len = 4 << 20, .flags = TARN_MAP_ANON };
+    struct rlimit limit = { 1 << 20, 1 << 20 };
+    void *at;
+
+    (void)arg;
+    if (setrlimit(RLIMIT_MEMLOCK, &limit) != 0 || (geteuid() == 0 && setuid(65534) != 0) ||
+        syscall(SYS_mlockall, MCL_FUTURE) != 0) /* sanitizers make the function do nothing */
+        return 77;
+    return os->map->map(os, &req, &at) == TARN_ENOMEM ? 0 : 1;
+}
+
+static void locked_memory(void)
+{
+    int status = -1;
+
+    OK(os->proc->try_in_child(os, locked_in_child, NULL, &status));
+    if (status == 77)
+        SKIP("may not lock memory");
+    CU_ASSERT_EQUAL(status, 0);
 }
 
 static int is_zero(void *arg) { return *(volatile char *)arg == 0 ? 0 : 1; }
@@ -290,6 +316,7 @@ int main(void)
         { "P6: a read-only mapping is private and cannot be written", read_only_is_private },
         { "a mapping beyond the end of the file", beyond_the_end },
         { "requests that break the contract", wrong_requests },
+        { "too much locked memory is no memory", locked_memory },
         { "memory that fork wipes", wiped_by_fork },
         { "huge pages, or an error at once", huge_or_no_memory },
         { "populate has memory behind every page", populated },

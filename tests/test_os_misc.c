@@ -2,6 +2,10 @@
 /* The group misc: memory, time, the machine, modules. */
 #include "os_tables.h"
 
+#include <linux/capability.h>
+#include <sys/auxv.h>
+#include <sys/xattr.h>
+
 /* Too much memory is an error for us, not for the sanitizers. */
 __attribute__((visibility("default"))) const char *__asan_default_options(void);
 __attribute__((visibility("default"))) const char *__tsan_default_options(void);
@@ -95,36 +99,65 @@ static int copy_file(const char *from, const char *to, mode_t mode)
     return n == 0;
 }
 
-/* This very program, with the right of another user: what it says of the variable. */
-static void variables_of_a_set_uid_program(void)
+/* Run the copy as `user`: 0 if it saw no variable, 77 if it had no right that others lack. */
+static int run_privileged(uid_t user)
 {
     int status = -1;
     pid_t child;
 
-    if (geteuid() != 0)
-        SKIP("only root can make a program of another user");
-    CU_ASSERT_TRUE(copy_file("/proc/self/exe", "setuid", 0755));
-    CU_ASSERT_EQUAL(chown("setuid", 65534, (gid_t)-1), 0);
-    CU_ASSERT_EQUAL(chmod("setuid", 04755), 0);
     CU_ASSERT_EQUAL(setenv("TARN_TEST_VARIABLE", "yes", 1), 0);
     (void)fflush(stdout);
     child = fork();
     if (child == 0) {
-        execl("./setuid", "setuid", os_is_posix ? "variable-posix" : "variable-linux",
+        if (setuid(user) != 0)
+            _exit(77);
+        execl("./privileged", "privileged", os_is_posix ? "variable-posix" : "variable-linux",
               (char *)NULL);
-        _exit(126);
+        _exit(77);
     }
     CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
     CU_ASSERT_EQUAL(unsetenv("TARN_TEST_VARIABLE"), 0);
-    CU_ASSERT_EQUAL(unlink("setuid"), 0);
-    if (WIFEXITED(status) && WEXITSTATUS(status) >= 77)
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* This very program, with the right of another user: what it says of the variable. */
+static void variables_of_a_set_uid_program(void)
+{
+    int status;
+
+    if (geteuid() != 0)
+        SKIP("only root can make a program of another user");
+    CU_ASSERT_TRUE(copy_file("/proc/self/exe", "privileged", 0755));
+    CU_ASSERT_EQUAL(chown("privileged", 65534, (gid_t)-1), 0);
+    CU_ASSERT_EQUAL(chmod("privileged", 04755), 0);
+    status = run_privileged(0);
+    CU_ASSERT_EQUAL(unlink("privileged"), 0);
+    if (status == 77)
         SKIP("set-uid programs do not run here");
+    CU_ASSERT_EQUAL(status, 0);
+}
+
+/* The user stays the same, the program gets a capability: only the kernel can tell. */
+static void variables_of_a_capable_program(void)
+{
+    struct vfs_ns_cap_data caps = { .magic_etc = VFS_CAP_REVISION_2 | VFS_CAP_FLAGS_EFFECTIVE };
+    int status = 77;
+
+    if (geteuid() != 0 || os_is_posix)
+        SKIP("only root can give a program a capability, and only Linux tells");
+    caps.data[0].permitted = 1u << CAP_CHOWN;
+    CU_ASSERT_TRUE(copy_file("/proc/self/exe", "privileged", 0755));
+    if (setxattr("privileged", "security.capability", &caps, XATTR_CAPS_SZ_2, 0) == 0)
+        status = run_privileged(65534);
+    CU_ASSERT_EQUAL(unlink("privileged"), 0);
+    if (status == 77)
+        SKIP("programs with capabilities do not run here");
     CU_ASSERT_EQUAL(status, 0);
 }
 
 static int say_variable(const char *table)
 {
-    if (getuid() == geteuid())
+    if (getauxval(AT_SECURE) == 0)
         return 77;
     return has_variable(strcmp(table, "variable-posix") == 0 ? &posix_table : &linux_table);
 }
@@ -264,6 +297,7 @@ int main(int argc, char **argv)
         { "random bytes", chance },
         { "O14: variables; an empty one is none", variables },
         { "O14 X12: variables of a set-uid program", variables_of_a_set_uid_program },
+        { "O14: variables of a program with capabilities", variables_of_a_capable_program },
         { "O11: the machine and its processors", machine },
         { "limits of memory", limits },
         { "limits of control groups, every level", limits_of_control_groups },

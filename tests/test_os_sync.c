@@ -109,6 +109,38 @@ static void between_processes(void) { ping_pong(1, 0); }
 
 static void on_several_words(void) { ping_pong(5, 1); }
 
+enum { SLEEPERS = 4, TIMES = 50 };
+
+static void *sleep_on_word(void *arg)
+{
+    const uint32_t *time = arg;
+
+    atomic_fetch_add(&shared->words[1], 1);
+    while (atomic_load(&shared->words[0]) == *time)
+        (void)os->sync->wait(os, word(0), *time, TARN_FOREVER);
+    return NULL;
+}
+
+/* One call wakes all who sleep on the word; if it does not, this ends by the test's time limit. */
+static void all_are_woken(void)
+{
+    pthread_t threads[SLEEPERS];
+
+    share();
+    for (uint32_t time = 0; time < (os_is_posix ? 1 : TIMES); time++) {
+        atomic_store(&shared->words[1], 0);
+        for (int i = 0; i < SLEEPERS; i++)
+            CU_ASSERT_EQUAL_FATAL(pthread_create(&threads[i], NULL, sleep_on_word, &time), 0);
+        while (atomic_load(&shared->words[1]) < SLEEPERS)
+            OK(os->misc->yield(os));
+        atomic_store(&shared->words[0], time + 1);
+        OK(os->sync->wake(os, word(0), INT32_MAX));
+        for (int i = 0; i < SLEEPERS; i++)
+            (void)pthread_join(threads[i], NULL);
+    }
+    unshare_it();
+}
+
 static void heavy_barrier(void)
 {
     ABSENT_IN_POSIX(os->sync->barrier_register(os));
@@ -269,6 +301,7 @@ int main(void)
         { "waits that end at once, and in time", waits_that_end_at_once },
         { "wait and wake between processes", between_processes },
         { "wait on several words", on_several_words },
+        { "one wake wakes all", all_are_woken },
         { "the heavy barrier", heavy_barrier },
         { "X29: a lock byte falls with its process", lock_bytes },
         { "a lock byte is waited for", lock_byte_waits },
