@@ -355,19 +355,6 @@ static int make_or_join(const struct attach *a)
                      a->env->home);
 }
 
-/* Give byte 0 up after a failure; a lock file that belongs to no region is not left behind. */
-static void give_up(struct attach *a)
-{
-    char path[ENV_PATH_MAX];
-    const struct tarn_os *os = a->env->os;
-
-    if (env_path(a->env, NULL, a->name, DESCRIPTOR_SUFFIX, path) == TARN_OK &&
-        os->file->exists(os, path, NULL) == TARN_ENOENT)
-        (void)lockfile_remove(a->env, NULL, a->name, &a->lock);
-    else
-        lockfile_close(a->env, &a->lock);
-}
-
 static int attach_named(struct attach *a)
 {
     struct tarn_region *r = a->region;
@@ -395,7 +382,7 @@ static int attach_named(struct attach *a)
             lockfile_release(a->env, &a->lock);
             return TARN_OK;
         }
-        give_up(a);
+        region_give_up(a->env, a->name, &a->lock);
         if ((err != TARN_EAGAIN && err != TARN_EEXIST) || (a->config->flags & TARN_REGION_EXCL) ||
             !patience_more(a->env, &a->patience))
             return err;

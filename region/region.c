@@ -208,7 +208,7 @@ static int reopen_lock(struct tarn_region *region, struct lockfile *lock)
         return err;
     if (lockfile_is(lock, &region->lock_id))
         return TARN_OK;
-    lockfile_close(region->env, lock);
+    region_give_up(region->env, region->name, lock);
     return tarn_fail(region->sink, TARN_ENOENT,
                      "region %s: was removed: the child cannot be a participant of it",
                      region->name);

@@ -26,6 +26,12 @@ void region_unmap(struct tarn_region *r);
 int region_clear(const struct tarn_env *env, const struct tarn_env_sink *sink,
                  const struct descriptor *d);
 
+/*
+ * Close a lock file whose byte 0 is held, after a failure.  If it belongs to no region it is not left
+ * behind.
+ */
+void region_give_up(const struct tarn_env *env, const char *name, struct lockfile *lock);
+
 /* How old is what d describes? */
 enum region_age {
     AGE_NOW,      /* of this boot of this machine */

@@ -39,6 +39,17 @@ enum region_age region_age(const struct tarn_env *env, const struct descriptor *
     return lockfile_count(env, lock, sizes_rows(d->max_procs)) == 0 ? AGE_GONE : AGE_ELSEWHERE;
 }
 
+void region_give_up(const struct tarn_env *env, const char *name, struct lockfile *lock)
+{
+    char path[ENV_PATH_MAX];
+
+    if (env_path(env, NULL, name, DESCRIPTOR_SUFFIX, path) == TARN_OK &&
+        env->os->file->exists(env->os, path, NULL) == TARN_ENOENT)
+        (void)lockfile_remove(env, NULL, name, lock);
+    else
+        lockfile_close(env, lock);
+}
+
 /* What stands behind d; what is gone already is no error. */
 static int remove_memory(const struct tarn_env *env, const struct tarn_env_sink *sink,
                          const struct descriptor *d)
@@ -174,7 +185,7 @@ static int remove_politely(const struct tarn_env *env, const struct tarn_env_sin
     err = remove_unused(env, sink, name, uuid, &lock);
     if (err == TARN_OK)
         return lockfile_remove(env, sink, name, &lock);
-    lockfile_close(env, &lock);
+    region_give_up(env, name, &lock);
     return err;
 }
 

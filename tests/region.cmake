@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: BSD-2-Clause
-foreach(name region rows own death descriptor)
+foreach(name env region rows own death descriptor fork)
   tarn_test(${name} LAYERS region LABELS core)
 endforeach()
