@@ -50,12 +50,7 @@ static uint64_t hash_of(const struct tarn_mpool *pool, uint64_t key)
 
 static uint32_t group_of(const struct tarn_mpool *pool, uint64_t hash)
 {
-    uint32_t groups = pool->header->groups;
-    uint32_t mask = 1;
-
-    while (mask < groups)
-        mask <<= 1;
-    return entry_group(hash, 2 * mask - 1, groups);
+    return entry_group(hash, pool->split_mask, pool->header->groups);
 }
 
 uint32_t entry_group_of(const struct tarn_mpool *pool, uint64_t key)

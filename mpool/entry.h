@@ -13,7 +13,10 @@ static inline uint64_t entry_hash(uint64_t seed, uint64_t key)
     return h ^ h >> 32;
 }
 
-/* Linear hashing: groups below groups - (split_mask + 1) / 2 have been split once more. */
+/*
+ * Linear hashing: split_mask + 1 is the smallest power of two that is not less than groups; a group
+ * that does not exist yet is still part of the one that it will be split from.
+ */
 static inline uint32_t entry_group(uint64_t hash, uint32_t split_mask, uint32_t groups)
 {
     uint32_t g = (uint32_t)hash & split_mask;

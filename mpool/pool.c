@@ -20,7 +20,7 @@ static void bind(struct tarn_mpool *pool, struct tarn_region *region)
 
     pool->region = region;
     pool->os = region->os;
-    pool->sink = region->sink;
+    pool->sink = &pool->env->sink;
     pool->base = base;
     pool->entries = (void *)(base + h->entry_off);
     pool->frames = (void *)(base + h->frame_off);
@@ -31,6 +31,8 @@ static void bind(struct tarn_mpool *pool, struct tarn_region *region)
     pool->extent = (void *)(base + h->extent_off);
     pool->locks = (void *)(base + h->lock_off);
     pool->data = base + h->data_off;
+    while (pool->split_mask + 1 < h->groups)
+        pool->split_mask = 2 * pool->split_mask + 1;
     pool->frame_limit = h->units;
     pool->exchange = region->header->pin_exchange != 0;
     pool->header = h;

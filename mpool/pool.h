@@ -93,6 +93,7 @@ struct tarn_mpool {
     _Atomic uint64_t *freemap, *dirtymap, *extent;
     own_word *locks;
     uint8_t *data;
+    uint32_t split_mask;          /* of the groups: entry_group() */
     uint32_t frame_limit;         /* frames are below this */
     const struct pool_plan *plan; /* while it is being made */
     bool exchange;

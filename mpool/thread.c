@@ -138,15 +138,11 @@ static void thread_ends(void *arg)
 /* Where the pool's tables are; nothing of the lane. */
 static void know_pool(struct tarn_mpool *pool, struct tarn_thread *th)
 {
-    uint32_t mask = 1;
-
-    while (mask < pool->header->groups)
-        mask <<= 1;
     th->entries = pool->entries;
     th->data = pool->data;
     th->ref = pool->ref;
     th->seed = pool->header->seed;
-    th->split_mask = 2 * mask - 1;
+    th->split_mask = pool->split_mask;
     th->groups = pool->header->groups;
     th->unit_shift = pool->header->unit_shift;
     th->exchange = pool->exchange;

@@ -93,7 +93,7 @@ static int make_memory(const struct attach *a, struct region_sizes *s, struct ch
     if ((err = choose(a, &req, choice)) != TARN_OK)
         return err;
     if ((choice->backend->caps & TARN_CAP_GROWS) == 0)
-        req.size = req.reserve = s->end_off; /* all lanes at once: there is no later */
+        req.size = req.reserve; /* all lanes, and what the layer may want: there is no later */
     call_init(&call, r->os);
     err = choice->backend->create(&call, &req, &r->segment_id, &r->segment);
     if (err != TARN_OK)

@@ -93,6 +93,8 @@ int region_grow(struct tarn_region *region, uint64_t off, uint64_t len)
                          "region %s: %llu bytes at %llu are outside its reserve, %llu to %llu",
                          region->name, (unsigned long long)len, (unsigned long long)off,
                          (unsigned long long)h->end_off, (unsigned long long)h->reserve);
+    if ((region->backend->caps & TARN_CAP_GROWS) == 0)
+        return TARN_OK; /* all of the reserve was committed when the region was made */
     if ((err = begin(region, &tag)) != TARN_OK)
         return err;
     err = commit(region, off, len);
