@@ -2,7 +2,8 @@
 /*
  * One suite for every table: include this, write tests that use `os`, and list them with
  * OS_SUITES("name", tests).  The tables are
- *     posix, linux        as they are (not the mixture that the ports file makes of them)
+ *     platform            as the ports file puts it together
+ *     posix, linux        as they are
  *     posix+, linux+      each under a level that overrides nothing
  *     linux traced        under trace, its lines thrown away
  */
@@ -42,6 +43,13 @@ static inline int use_linux(void)
 {
     os = &linux_table;
     os_is_posix = 0;
+    return 0;
+}
+
+static inline int use_platform(void)
+{
+    os = tarn_os_platform();
+    os_is_posix = strcmp(os->name, "linux") != 0;
     return 0;
 }
 
@@ -87,6 +95,7 @@ static inline int use_none(void)
 
 /* clang-format off */
 #define OS_SUITES(name, tests)                                                                     \
+    { name " platform", use_platform, use_none, NULL, NULL, tests },                               \
     { name " posix", use_posix, use_none, NULL, NULL, tests },                                     \
     { name " posix+", use_posix_under, use_none, NULL, NULL, tests },                              \
     { name " linux", use_linux, use_none, NULL, NULL, tests },                                     \
