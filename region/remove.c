@@ -189,24 +189,37 @@ static int remove_politely(const struct tarn_env *env, const struct tarn_env_sin
     return err;
 }
 
+/*
+ * The names go in the order memory, descriptor, so that memory without a descriptor is left only where
+ * the descriptor says nothing that can be used: it is damaged, of another format, or forged.  One that
+ * cannot be read for a reason of this process's own is left alone.
+ */
+static int remove_names(const struct tarn_env *env, const struct tarn_env_sink *sink,
+                        const char *name)
+{
+    struct descriptor d;
+    int err = descriptor_read(env, sink, name, &d);
+
+    if (err == TARN_OK)
+        err = remove_memory(env, sink, &d);
+    else if (err == TARN_ENOENT || err == TARN_ECORRUPT || err == TARN_EVERSION ||
+             err == TARN_EPERM)
+        err = TARN_OK;
+    return err != TARN_OK ? err : descriptor_remove(env, sink, name);
+}
+
 static int remove_by_force(const struct tarn_env *env, const struct tarn_env_sink *sink,
                            const char *name)
 {
     struct lockfile lock;
-    struct descriptor d;
-    int err, memory = TARN_OK, locked = lockfile_take(env, NULL, name, 0600, NULL, &lock);
+    int locked = lockfile_take(env, NULL, name, 0600, NULL, &lock);
+    int err = remove_names(env, sink, name);
 
-    err = descriptor_read(env, sink, name, &d);
+    if (locked != TARN_OK)
+        return err;
     if (err == TARN_OK)
-        memory = remove_memory(env, sink, &d);
-    err = descriptor_remove(env, sink, name); /* also one that cannot be read */
-    if (err == TARN_OK)
-        err = memory;
-    if (locked == TARN_OK) {
-        int unlocked = lockfile_remove(env, sink, name, &lock);
-
-        err = err != TARN_OK ? err : unlocked;
-    }
+        return lockfile_remove(env, sink, name, &lock);
+    region_give_up(env, name, &lock);
     return err;
 }
 

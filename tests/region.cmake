@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: BSD-2-Clause
-foreach(name env region rows own death descriptor fork)
+foreach(name env region rows own death descriptor fork region_fault)
   tarn_test(${name} LAYERS region LABELS core)
 endforeach()
