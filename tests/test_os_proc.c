@@ -170,6 +170,21 @@ static void tried_in_a_child(void)
     (void)signal(SIGSEGV, handler);
 }
 
+/* A program that ignores SIGCHLD is not told how its children end. */
+static void tried_where_children_are_ignored(void)
+{
+    void (*handler)(int) = signal(SIGCHLD, SIG_IGN);
+    int before = open_descriptors();
+    int four = 4, deadly = SIGKILL, status = -1;
+
+    OK(os->proc->try_in_child(os, seven, &four, &status));
+    CU_ASSERT_EQUAL(status, 7);
+    OK(os->proc->try_in_child(os, killed, &deadly, &status));
+    CU_ASSERT_EQUAL(status, 256 + SIGKILL);
+    CU_ASSERT_EQUAL(open_descriptors(), before);
+    (void)signal(SIGCHLD, handler);
+}
+
 int main(void)
 {
     static CU_TestInfo tests[] = {
@@ -179,6 +194,7 @@ int main(void)
         { "told of a fork, in order", told_of_a_fork },
         { "told of a thread's end, the latest first", told_of_a_threads_end },
         { "tried in a child, with signals", tried_in_a_child },
+        { "tried where SIGCHLD is ignored", tried_where_children_are_ignored },
         CU_TEST_INFO_NULL,
     };
     static CU_SuiteInfo suites[] = { OS_SUITES("os.proc", tests), CU_SUITE_INFO_NULL };

@@ -4,6 +4,7 @@
  * old process, and of the zombies only our own children are seen.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -51,10 +52,11 @@ int posix_proc_alive(const struct tarn_os *os, const struct tarn_procid *id, int
 }
 
 /* In the child of try_in_child: a signal ends it, whatever the program does with signals. */
-static void run_in_child(int (*fn)(void *arg), void *arg)
+static void run_in_child(int (*fn)(void *arg), void *arg, int report)
 {
     static const int deadly[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP };
     struct rlimit none = { 0, 0 };
+    unsigned char result;
     sigset_t empty;
 
     for (size_t i = 0; i < sizeof(deadly) / sizeof(deadly[0]); i++)
@@ -62,23 +64,49 @@ static void run_in_child(int (*fn)(void *arg), void *arg)
     (void)setrlimit(RLIMIT_CORE, &none);
     (void)sigemptyset(&empty);
     (void)sigprocmask(SIG_SETMASK, &empty, NULL);
-    _exit(fn(arg) & 255);
+    result = (unsigned char)fn(arg);
+    (void)posix_file_write(NULL, report, &result, 1);
+    _exit(result);
+}
+
+/*
+ * How the child ended.  A program that ignores SIGCHLD, or waits for every child by itself, takes
+ * that from us; then what the child reported counts, and silence was some signal.
+ */
+static int status_of(pid_t child, int report)
+{
+    unsigned char result = 0;
+    size_t got = 0;
+    int ended;
+    pid_t waited;
+
+    do
+        waited = waitpid(child, &ended, 0);
+    while (waited < 0 && errno == EINTR);
+    if (waited == child)
+        return WIFEXITED(ended) ? WEXITSTATUS(ended) : 256 + WTERMSIG(ended);
+    (void)posix_file_read(NULL, report, &result, 1, &got);
+    return got == 1 ? result : 256 + SIGKILL;
 }
 
 int posix_proc_try_in_child(const struct tarn_os *os, int (*fn)(void *arg), void *arg, int *status)
 {
-    int ended;
-    pid_t child = fork();
+    int ends[2];
+    pid_t child;
+    int ret = TARN_OK;
 
-    if (child < 0)
+    if (pipe2(ends, O_CLOEXEC) != 0)
         return posix_failed();
+    child = fork();
     if (child == 0)
-        run_in_child(fn, arg);
-    while (waitpid(child, &ended, 0) < 0)
-        if (errno != EINTR)
-            return posix_failed();
-    *status = WIFEXITED(ended) ? WEXITSTATUS(ended) : 256 + WTERMSIG(ended);
-    return TARN_OK;
+        run_in_child(fn, arg, ends[1]);
+    if (child < 0)
+        ret = posix_failed();
+    (void)close(ends[1]);
+    if (child > 0)
+        *status = status_of(child, ends[0]);
+    (void)close(ends[0]);
+    return ret;
 }
 
 const struct tarn_os_proc posix_proc = {
