@@ -84,6 +84,11 @@ void file_forget_row(struct tarn_mpool *pool, uint32_t row)
     }
 }
 
+void file_add_row(struct tarn_mpool *pool, uint32_t id, uint32_t row)
+{
+    atomic_fetch_or(&pool_file(pool, id)->openers[row / 64], 1ULL << row % 64);
+}
+
 void file_raise_last(struct file_record *record, tarn_pgno pgno)
 {
     uint64_t last = atomic_load_explicit(&record->last, memory_order_relaxed);
@@ -252,14 +257,13 @@ static int check_record(const struct opening *o)
 static int enter(struct opening *o)
 {
     struct tarn_mpool *pool = o->th->pool;
-    uint32_t row = pool->region->row;
     int ret;
 
     table_lock(o->th);
     o->id = find_record(pool, &o->fileid);
     ret = o->id != 0 ? check_record(o) : make_record(o);
     if (ret == 0)
-        atomic_fetch_or(&pool_file(pool, o->id)->openers[row / 64], 1ULL << row % 64);
+        file_add_row(pool, o->id, pool->region->row);
     table_unlock(o->th);
     return ret;
 }

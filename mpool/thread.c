@@ -26,6 +26,27 @@ static void lock_handles(void) { own_mutex_lock(tarn_os_host(), &handles_lock); 
 
 static void unlock_handles(void) { own_mutex_unlock(tarn_os_host(), &handles_lock); }
 
+/* In a child: no other thread is there that could hold the lock, and the memory of handles is empty. */
+static void after_fork(void *unused_arg)
+{
+    (void)unused_arg;
+    atomic_store(&handles_lock, 0);
+    unused = NULL;
+    mine = NULL;
+}
+
+static int watch_forks(void)
+{
+    static _Atomic uint32_t watched;
+    const struct tarn_os *os = tarn_os_host();
+
+    int ret = atomic_exchange(&watched, 1) != 0 ? 0 : os->proc->on_fork(os, after_fork, NULL);
+
+    if (ret != 0)
+        atomic_store(&watched, 0);
+    return ret;
+}
+
 /* ---- memory of handles ---------------------------------------------------------------------------- */
 
 static void forget_in_child(void *handle) { ((struct tarn_thread *)handle)->pin = NULL; }
@@ -182,6 +203,8 @@ static int make(struct tarn_mpool *pool, struct tarn_thread **out)
     uint32_t lane, tag;
     int ret = region_check(pool->region);
 
+    if (ret == 0)
+        ret = watch_forks();
     if (ret == 0)
         ret = rows_lane(pool->region, &lane, &tag);
     if (ret == 0)
