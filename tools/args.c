@@ -81,13 +81,10 @@ static int bad_option(const struct args *args, apr_status_t why)
     const char *near;
 
     word = apr_pstrndup(args->tool->pool, word, strcspn(word, "="));
-    if (why == APR_BADARG) {
-        complain(EXIT_USAGE, "%s: %s wants a value (see `tarn %s --help`)", c->name, word, c->name);
-        return ARGS_WRONG;
-    }
     for (const apr_getopt_option_t *o = c->options; o->name != NULL && n < OPTIONS_MAX; o++) {
-        if (!o->has_arg && strncmp(word, "--", 2) == 0 && strcmp(word + 2, o->name) == 0) {
-            complain(EXIT_USAGE, "%s: %s takes no value", c->name, word);
+        if (why == APR_BADARG && strcmp(word + strspn(word, "-"), o->name) == 0) {
+            complain(EXIT_USAGE, "%s: %s %s (see `tarn %s --help`)", c->name, word,
+                     o->has_arg ? "wants a value" : "takes no value", c->name);
             return ARGS_WRONG;
         }
         names[n++] = apr_pstrcat(args->tool->pool, "--", o->name, NULL);

@@ -54,6 +54,8 @@ struct backends {
     apr_pool_t *pool;
     struct table table;
     struct json *json; /* NULL: text */
+    bool explain;
+    const char *reasons; /* printed behind the table */
 };
 
 static void backend_json(struct json *j, const struct tarn_backend_info *info)
@@ -90,29 +92,36 @@ static int on_backend(void *ctx, const struct tarn_backend_info *info)
     table_cell(&b->table, info->chosen ? "chosen" : info->err == TARN_OK ? "yes" : "no");
     table_cell(&b->table, caps);
     table_cell(&b->table, apr_pstrdup(b->pool, info->summary));
-    table_cell(&b->table, apr_pstrdup(b->pool, info->why));
+    if (b->explain)
+        b->reasons =
+            apr_pstrcat(b->pool, b->reasons, "\n", info->name, "\n  ",
+                        info->path[0] != '\0' ? info->path : "linked in, or not found", "\n  ",
+                        info->why[0] != '\0' ? info->why : "nothing to say", "\n", NULL);
     return 0;
 }
 
-static int list_backends(struct tool *tool, const char *home, uint64_t bytes, bool as_json)
+static int list_backends(struct tool *tool, const char *home, uint64_t bytes, bool as_json,
+                         bool explain)
 {
-    static const char *const headings[] = { "backend", "serves", "capabilities", "what it is",
-                                            "why, or what it found" };
+    static const char *const headings[] = { "backend", "serves", "capabilities", "what it is" };
     struct json json = JSON_INIT(stdout);
-    struct backends b = { .pool = tool->pool, .json = as_json ? &json : NULL };
+    struct backends b = {
+        .pool = tool->pool, .json = as_json ? &json : NULL, .explain = explain, .reasons = ""
+    };
     tarn_env *env;
     int ret;
 
     if (look_open_home(home, &env) != EXIT_OK)
         return EXIT_WRONG;
-    table_open(&b.table, tool->pool, 5, "lllll", headings);
+    table_open(&b.table, tool->pool, 4, "llll", headings);
     if (as_json)
         json_array(&json, NULL);
     ret = tarn_backend_list(env, bytes, on_backend, &b);
     if (as_json)
         json_end(&json);
-    else if (ret == TARN_OK)
+    else
         table_print(&b.table);
+    printf("%s", b.reasons);
     if (ret != TARN_OK)
         complain_tarn("");
     (void)tarn_env_close(env);
@@ -125,23 +134,26 @@ static int backends_command(struct tool *tool, const struct command *command, in
     struct args args;
     const char *value;
     uint64_t bytes = 1 << 20;
-    bool json = false;
+    bool json = false, explain = false;
     int key = args_open(&args, tool, command, argc, argv);
 
     while (key == ARGS_END && (key = args_next(&args, &value)) > 0) {
         if (key == 'j')
             json = true;
+        else if (key == 'e')
+            explain = true;
         else if (!args_number(&args, "size", value, 1, UINT64_MAX >> 1, &bytes))
             return EXIT_USAGE;
         key = ARGS_END;
     }
     if (key != ARGS_END)
         return args_status(key);
-    return list_backends(tool, args.given > 0 ? args.rest[0] : ".", bytes, json);
+    return list_backends(tool, args.given > 0 ? args.rest[0] : ".", bytes, json, explain);
 }
 
 static const apr_getopt_option_t backends_options[] = {
     { "size", 's', 1, "SIZE\tof the region that is asked for; 1M" },
+    { "explain", 'e', 0, "where each backend is, and what its probe found or why it cannot serve" },
     { "json", 'j', 0, "print JSON" },
     { NULL, 0, 0, NULL },
 };
@@ -149,7 +161,7 @@ static const apr_getopt_option_t backends_options[] = {
 const struct command command_backends = {
     .name = "backends",
     .arguments = "[options] [HOME]",
-    .summary = "what memory a region could have, which is taken, and why",
+    .summary = "what memory a region could have, and which is taken",
     .more = "HOME is the directory of the environment; without it the current one.  The choice\n"
             "obeys TARN_BACKEND (\"mmap\", \"memfd,hugetlb?,^sysv\"), TARN_BACKEND_PATH and\n"
             "TARN_REGION_DIR, as every program does that uses Tarn.\n",

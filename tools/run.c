@@ -24,8 +24,6 @@ struct choice {
     const char *wanted; /* by name; NULL: the one that would be chosen */
     bool found;
     uint32_t caps;
-    apr_pool_t *pool;
-    const char *reasons;
 };
 
 static int on_backend(void *ctx, const struct tarn_backend_info *info)
@@ -57,8 +55,8 @@ static int look_for_backend(struct run *run, const char *home, struct choice *c)
 
 /*
  * A backend that is named says by its capabilities how its memory gets to the workers.  Otherwise
- * the one that Tarn would choose counts; if only memory of one process is allowed (TARN_BACKEND),
- * one process it is.
+ * the one counts that Tarn would choose for memory that is shared, or if one process is asked for
+ * and no such memory can be had, for memory that is not.
  */
 static int choose_mode(struct run *run)
 {
@@ -69,10 +67,8 @@ static int choose_mode(struct run *run)
     if (look_for_backend(run, home, &c) != TARN_OK)
         return complain_tarn("run");
     run->mode = RUN_JOIN;
-    if (!c.found && c.wanted == NULL) {
-        if (look_for_backend(run, NULL, &c) != TARN_OK)
-            return complain_tarn("run");
-    }
+    if (!c.found && c.wanted == NULL && procs == 1 && look_for_backend(run, NULL, &c) != TARN_OK)
+        return complain_tarn("run");
     if (c.found && (c.caps & TARN_CAP_SHARED) == 0)
         run->mode = (c.caps & TARN_CAP_FORK) != 0 ? RUN_FORK : RUN_ALONE;
     if (run->mode == RUN_ALONE && procs > 1)
@@ -118,6 +114,11 @@ static int open_pool(struct run *run)
         ret = tarn_region_stat(tarn_mpool_region(run->mpool), &run->region);
     if (ret == TARN_OK)
         ret = tarn_mpool_stat(run->mpool, &run->stat);
+    if (ret != TARN_OK && run->mpool == NULL && run->mode == RUN_JOIN && run->plan.backend == NULL)
+        return complain(EXIT_WRONG,
+                        "run: %s (without processes that share it, more memory may do: "
+                        "--procs 1 --threads %" PRIu32 ")",
+                        tarn_last_message(), procs * threads);
     return ret == TARN_OK ? EXIT_OK : complain_tarn("run");
 }
 

@@ -77,12 +77,12 @@ static void check_page(struct run *run, uint64_t pgno, const unsigned char *page
         complain(EXIT_WRONG, "run: after the sync, in the file: %s", why);
 }
 
-/* The file must not have grown, nor FILE itself have changed while we compared with it. */
-static int check_sizes(struct run *run, apr_file_t *f)
+/* The copy must not have grown, nor FILE itself have changed while it was compared with. */
+static int check_files(struct run *run)
 {
     apr_finfo_t info;
 
-    if (apr_file_info_get(&info, APR_FINFO_SIZE, f) != APR_SUCCESS ||
+    if (apr_stat(&info, run->board->copy, APR_FINFO_SIZE, run->pool) != APR_SUCCESS ||
         (uint64_t)info.size != run->copy_size)
         return complain(EXIT_WRONG, "run: the copy is no longer %" PRIu64 " bytes long",
                         run->copy_size);
@@ -99,9 +99,11 @@ int check_pages(struct run *run)
     uint64_t size = run->board->page_size;
     unsigned char *page = apr_palloc(run->pool, size);
     apr_file_t *f;
-    apr_status_t st = open_copy(run, APR_FOPEN_READ | APR_FOPEN_BUFFERED, &f);
-    int status = EXIT_OK;
+    apr_status_t st;
 
+    if (check_files(run) != EXIT_OK)
+        return EXIT_WRONG;
+    st = open_copy(run, APR_FOPEN_READ | APR_FOPEN_BUFFERED, &f);
     for (uint64_t pgno = 0; st == APR_SUCCESS && pgno < run->board->pages; pgno++) {
         if (run_interrupted)
             return EXIT_WRONG;
@@ -111,7 +113,6 @@ int check_pages(struct run *run)
     }
     if (st != APR_SUCCESS)
         return complain_apr(st, "run: cannot read %s again", run->board->copy);
-    status = check_sizes(run, f);
     (void)apr_file_close(f);
-    return status;
+    return check_files(run);
 }

@@ -143,7 +143,8 @@ static int file_facts(struct run *run)
 
 int place_make(struct run *run)
 {
-    const char *parent;
+    const char *temp;
+    char *parent = NULL;
     apr_status_t st;
     uint64_t pages;
 
@@ -155,7 +156,9 @@ int place_make(struct run *run)
                         run->plan.spoil, run->plan.file, pages);
     if (run->plan.cache == 0)
         run->plan.cache = run->copy_size / 4;
-    st = apr_temp_dir_get(&parent, run->pool);
+    st = apr_temp_dir_get(&temp, run->pool);
+    if (st == APR_SUCCESS) /* absolute: a relative path of a page file counts from the home */
+        st = apr_filepath_merge(&parent, NULL, temp, APR_FILEPATH_TRUENAME, run->pool);
     if (st != APR_SUCCESS)
         return complain_apr(st, "run: no directory for temporary files (set TMPDIR)");
     st = fresh_dir(run, parent, &run->dir);

@@ -159,7 +159,7 @@ static void pool_facts(struct look *l, const struct tarn_mpool_stat *st)
         { "hash_entries", st->hash_entries },
         { "hash_searches", st->hash_searches },
         { "hash_examined", st->hash_examined },
-        { "files", st->files },
+        { "files_known", st->files },
         { "suspect", st->suspect },
     };
 
@@ -257,7 +257,7 @@ static int on_region(void *ctx, int err, const struct tarn_region_stat *st)
 
 static int one_region(struct look *l, const struct known *k)
 {
-    int ret = k->err;
+    int ret;
 
     if (l->json != NULL) {
         json_object(l->json, NULL);
@@ -265,12 +265,10 @@ static int one_region(struct look *l, const struct known *k)
     } else {
         printf("region %s\n", k->st.name);
     }
-    if (ret == TARN_OK)
-        ret = k->st.kind == 1 ? pool_region(l, k->st.name) : plain_region(l, k->st.name);
-    if (ret != TARN_OK && k->err == TARN_OK)
-        complain_tarn(k->st.name);
-    else if (ret != TARN_OK)
-        complain(EXIT_WRONG, "%s: %s", k->st.name, tarn_strerror(ret));
+    /* what cannot be listed cannot be attached either, and then Tarn says more about it */
+    ret = k->st.kind == 1 ? pool_region(l, k->st.name) : plain_region(l, k->st.name);
+    if (ret != TARN_OK)
+        complain_tarn("");
     if (l->json != NULL) {
         json_text(l->json, "error", ret == TARN_OK ? NULL : tarn_err_name(ret));
         json_end(l->json);
