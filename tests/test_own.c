@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Owned words: who holds them, waiting, and what happens when the holder or a waiter dies. */
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "home.h"
@@ -383,9 +384,27 @@ static void thread_ends_with_the_lock(void)
 static struct side *other_side;
 static tarn_region *others_region;
 
+/* The first thread of this process is a zombie: "PID (NAME) Z ...". */
+static int leader_has_ended(void)
+{
+    char path[64], line[256] = "";
+    const char *state;
+    FILE *f;
+
+    (void)snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)getpid());
+    if ((f = fopen(path, "r")) == NULL)
+        return 0;
+    (void)!fgets(line, sizeof(line), f);
+    (void)fclose(f);
+    state = strrchr(line, ')');
+    return state != NULL && state[1] == ' ' && state[2] == 'Z';
+}
+
 static void *go_on_without_leader(void *arg)
 {
-    (void)pthread_join(*(pthread_t *)arg, NULL); /* the first thread has ended */
+    (void)arg;
+    while (!leader_has_ended())
+        (void)sched_yield();
     side_here(other_side);
     side_wait(other_side);
     _exit(tarn_region_detach(others_region) == 0 ? 0 : 2);
@@ -393,25 +412,35 @@ static void *go_on_without_leader(void *arg)
 
 static int lose_leader(struct side *me)
 {
-    static pthread_t leader, other;
+    pthread_t other;
     uint32_t tag;
 
     if (come(&others_region, &tag) != 0)
         return 1;
     atomic_store(&shared->row, others_region->row);
     atomic_store(&shared->gen, others_region->row_gen);
-    leader = pthread_self();
     other_side = me;
-    if (pthread_create(&other, NULL, go_on_without_leader, &leader) != 0)
+    if (pthread_create(&other, NULL, go_on_without_leader, NULL) != 0)
         return 1;
     pthread_exit(NULL);
 }
+
+#if defined(__SANITIZE_THREAD__)
+#define NO_LEADER 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define NO_LEADER 1
+#endif
+#endif
 
 /* The thread that joined, which is the first of its process, has ended: a zombie that is not dead. */
 static void process_without_its_first_thread(void)
 {
     struct child c;
 
+#ifdef NO_LEADER
+    SKIP("ThreadSanitizer does not let the first thread end alone");
+#endif
     begin();
     child_start(&c, lose_leader, NULL);
     CU_ASSERT(child_await(&c));

@@ -604,7 +604,7 @@ int main(void)
         { "R19 M6 Y12: panic", panic_stops_everything },
         { "R1 R3 X1: what stat and list say", seen_from_outside },
         { "R11 R15 R18 R20: one of many makes it", one_of_many_makes_it },
-        { "R2 R19 R20 R24: removed while others join", removed_while_joining },
+        { "R2 R7 R19 R20: removed while others join", removed_while_joining },
         CU_TEST_INFO_NULL,
     };
     static CU_SuiteInfo suites[] = {

@@ -160,6 +160,34 @@ static void attach_makes(void)
     }
 }
 
+static void attach_makes_private(void)
+{
+    for (int e = 0; e < ERRORS; e++) {
+        long n = 1, fired = 1;
+
+        begin();
+        for (; fired > 0 && n < CALLS_MAX; n++) {
+            long before = fault_held_all(fault);
+            tarn_region *r = NULL;
+            int got;
+
+            fault_arm(fault, n, errors[e], FAULT_ONCE);
+            got = home_attach(env, "one", TARN_REGION_PRIVATE, 0, &r);
+            fired = fault_fired(fault);
+            judge("private attach", n, errors[e], got);
+            fault_arm(fault, 0, errors[e], FAULT_ONCE);
+            if (got == TARN_OK)
+                OK(tarn_region_detach(r));
+            else
+                CU_ASSERT_PTR_NULL(r);
+            CU_ASSERT_EQUAL(fault_held_all(fault), before);
+            CU_ASSERT_EQUAL(home_files(&home, 0), 0);
+        }
+        CU_ASSERT(n > 4 && n < CALLS_MAX);
+        end();
+    }
+}
+
 static void attach_joins(void)
 {
     for (int e = 0; e < ERRORS; e++) {
@@ -307,6 +335,7 @@ int main(void)
     static CU_TestInfo tests[] = {
         { "env: every call fails", env_open_fails },
         { "R11 R18 R20 M4: making: every call fails", attach_makes },
+        { "R9 R21 X3: making a private one: every call fails", attach_makes_private },
         { "R12 R19 R20 X8: joining: every call fails", attach_joins },
         { "R23 R24 X5: leaving: every call fails", detach_fails },
         { "R25: removing: every call fails", remove_fails },

@@ -529,7 +529,7 @@ int main(void)
     };
     static CU_TestInfo layers[] = {
         { "R3 X1: kinds and layouts do not mix", kinds_do_not_mix },
-        { "R20 R28: a layer's memory, and more of it", memory_of_a_layer },
+        { "R28 R29 R20 X6: a layer's memory, and more of it", memory_of_a_layer },
         CU_TEST_INFO_NULL,
     };
     static CU_TestInfo lives[] = {
