@@ -5,11 +5,16 @@
 
 #include "mpool/pool.h"
 
-/* Where a key lives: its home bucket (numbered through the whole table) and slot in it. */
+/*
+ * Where a key lives: its home bucket (numbered through the whole table) and slot in it.  A product
+ * carries bits upwards only, so the file's number, which stands at the top of a key, is folded down
+ * first: else one page number of all files would be one group.
+ */
 static inline uint64_t entry_hash(uint64_t seed, uint64_t key)
 {
-    uint64_t h = (key ^ seed) * 0x9e3779b97f4a7c15ULL;
+    uint64_t h = key ^ seed;
 
+    h = (h ^ h >> 32) * 0x9e3779b97f4a7c15ULL;
     return h ^ h >> 32;
 }
 
