@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
+foreach(name entry replace)
+  tarn_test(${name} LAYERS mpool LABELS core)
+endforeach()
