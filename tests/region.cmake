@@ -2,3 +2,4 @@
 foreach(name env region rows own death descriptor fork region_fault)
   tarn_test(${name} LAYERS region LABELS core)
 endforeach()
+tarn_test(storm LAYERS region TIMEOUT 120)
