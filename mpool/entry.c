@@ -45,17 +45,19 @@
 
 static uint64_t hash_of(const struct tarn_mpool *pool, uint64_t key)
 {
-    return entry_hash(pool->header->seed, key);
+    const struct pool_header *h = pool->header;
+
+    return entry_hash(h->multiplier, entry_mix(h, key_file(key)), key & KEY_PAGE_MASK);
 }
 
-static uint32_t group_of(const struct tarn_mpool *pool, uint64_t hash)
+static uint32_t bucket_of(const struct tarn_mpool *pool, uint64_t hash)
 {
-    return entry_group(hash, pool->split_mask, pool->header->groups);
+    return entry_bucket(hash, pool->bucket_mask, pool->header->groups * GROUP_BUCKETS);
 }
 
 uint32_t entry_group_of(const struct tarn_mpool *pool, uint64_t key)
 {
-    return group_of(pool, hash_of(pool, key));
+    return bucket_of(pool, hash_of(pool, key)) / GROUP_BUCKETS;
 }
 
 /* The bucket after `bucket` on the way round its group. */
@@ -79,7 +81,7 @@ static struct entry *find_overflowed(const struct tarn_mpool *pool, uint64_t key
 struct entry *entry_find(const struct tarn_mpool *pool, uint64_t key)
 {
     uint64_t hash = hash_of(pool, key);
-    uint32_t home = entry_bucket(hash, group_of(pool, hash));
+    uint32_t home = bucket_of(pool, hash);
     uint32_t bucket = home;
 
     do {
@@ -127,7 +129,7 @@ static void change_passed(const struct tarn_mpool *pool, _Atomic uint8_t *ovf, u
                           const struct entry *e, int delta)
 {
     uint64_t hash = hash_of(pool, key);
-    uint32_t home = entry_bucket(hash, group_of(pool, hash));
+    uint32_t home = bucket_of(pool, hash);
     uint32_t last = entry_index(pool, e) / BUCKET_ENTRIES;
     uint32_t bucket = home;
 
@@ -183,7 +185,7 @@ static struct entry *take_in_bucket(struct tarn_thread *th, uint32_t bucket, uin
     struct entry *b = th->pool->entries + (size_t)bucket * BUCKET_ENTRIES;
 
     for (uint32_t i = 0; i < BUCKET_ENTRIES; i++) {
-        struct entry *e = b + (((uint32_t)(hash >> 56) + i) & 3);
+        struct entry *e = b + ((entry_slot(hash) + i) & 3);
         uint64_t w = atomic_load_explicit(&e->pte, memory_order_relaxed);
 
         if ((w & PTE_STATE) == 0 && entry_claim(th, e, w, PTE_CL | frame, intent))
@@ -196,7 +198,7 @@ struct entry *entry_insert(struct tarn_thread *th, uint64_t key, uint32_t frame,
 {
     struct tarn_mpool *pool = th->pool;
     uint64_t hash = hash_of(pool, key);
-    uint32_t home = entry_bucket(hash, group_of(pool, hash));
+    uint32_t home = bucket_of(pool, hash);
     uint32_t last = pool->header->groups * GROUP_BUCKETS;
     uint32_t bucket = home;
     struct entry *e;

@@ -6,43 +6,46 @@
 #include "mpool/pool.h"
 
 /*
- * Where a key lives: its home bucket (numbered through the whole table) and slot in it.  A product
- * carries bits upwards only, so the file's number, which stands at the top of a key, is folded down
- * first: else one page number of all files would be one group.
+ * The hash of a page: a multiplication by the pool's own odd number, of which the upper half counts.
+ * A product carries bits upwards only, so that the file's number, at the top of a key, would not
+ * reach them: each file starts somewhere else instead (mix).
  */
-static inline uint64_t entry_hash(uint64_t seed, uint64_t key)
+static inline uint64_t entry_mix(const struct pool_header *h, uint32_t file)
 {
-    uint64_t h = key ^ seed;
+    uint64_t m = (h->seed ^ file) * 0x9e3779b97f4a7c15ULL;
 
-    h = (h ^ h >> 32) * 0x9e3779b97f4a7c15ULL;
-    return h ^ h >> 32;
+    return (m ^ m >> 29) * 0xbf58476d1ce4e5b9ULL;
+}
+
+static inline uint64_t entry_hash(uint64_t multiplier, uint64_t mix, uint64_t page)
+{
+    return (page ^ mix) * multiplier;
 }
 
 /*
- * Linear hashing: split_mask + 1 is the smallest power of two that is not less than groups; a group
- * that does not exist yet is still part of the one that it will be split from.
+ * The home bucket.  Linear hashing in whole groups: bucket_mask + 1 is the smallest power of two that
+ * is not less than the number of buckets; a group that does not exist yet is still part of the one
+ * that it will be split from.
  */
-static inline uint32_t entry_group(uint64_t hash, uint32_t split_mask, uint32_t groups)
+static inline uint32_t entry_bucket(uint64_t hash, uint32_t bucket_mask, uint32_t buckets)
 {
-    uint32_t g = (uint32_t)hash & split_mask;
+    uint32_t b = (uint32_t)(hash >> 32) & bucket_mask;
 
-    return g < groups ? g : g & split_mask >> 1;
+    return LIKELY(b < buckets) ? b : b & (bucket_mask >> 1);
 }
 
-static inline uint32_t entry_bucket(uint64_t hash, uint32_t group)
-{
-    return group * GROUP_BUCKETS + (uint32_t)(hash >> 58);
-}
+/* The slot of a bucket to look at first. */
+static inline uint32_t entry_slot(uint64_t hash) { return (uint32_t)(hash >> 62); }
 
 /* The entry of key in its home bucket, where most are; NULL: look further with entry_find(). */
 static inline struct entry *entry_find_home(struct entry *entries, uint64_t key, uint64_t hash,
                                             uint32_t bucket)
 {
-    struct entry *home = entries + (size_t)bucket * BUCKET_ENTRIES;
-    uint32_t slot = (uint32_t)(hash >> 56) & 3;
+    struct entry *first = entries + (size_t)bucket * BUCKET_ENTRIES;
+    uint32_t slot = entry_slot(hash);
 
     for (uint32_t i = 0; i < BUCKET_ENTRIES; i++) {
-        struct entry *e = home + ((slot + i) & 3);
+        struct entry *e = first + ((slot + i) & 3);
 
         if (LIKELY(atomic_load_explicit(&e->key, memory_order_relaxed) == key))
             return e;

@@ -522,7 +522,8 @@ static int make_handle(struct opening *o, struct tarn_mpf *file)
         .pool = pool,
         .key_base = key_make(o->id, 0),
         .hit_counter = counter_of(o->id),
-        .pin_bits = o->writable ? PIN_WRITABLE : 0,
+        .pin_base = 1 | (o->writable ? PIN_WRITABLE : 0),
+        .mix = entry_mix(pool->header, o->id),
         .record = pool_file(pool, o->id),
         .id = o->id,
     };

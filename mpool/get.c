@@ -18,22 +18,18 @@ static inline void count_hit(struct tarn_thread *th, const struct tarn_mpf *file
 }
 
 /*
- * Pin the page of e, if it still is the one of key and nobody has claimed it, in the empty place
- * `pin`.  The frame, or UINT32_MAX.
+ * Pin the page of e, if it is the one of key and nobody has claimed it, in the empty place `pin`.
+ * The frame, or UINT32_MAX.  What the first look at the word says of the page's state is not asked:
+ * a pin of a frame that is something else does no harm for a moment, and the second look decides.
  */
-static inline uint32_t pin_entry(struct tarn_thread *th, struct entry *e, uint64_t key,
-                                 _Atomic uint32_t *pin, uint32_t bits)
+static inline uint32_t pin_entry(struct tarn_thread *th, const struct tarn_mpf *file,
+                                 struct entry *e, uint64_t key, _Atomic uint32_t *pin)
 {
-    uint64_t w = atomic_load_explicit(&e->pte, memory_order_acquire);
+    uint64_t w = atomic_load_explicit(&e->pte, memory_order_relaxed);
     uint32_t frame = pte_frame(w);
-    uint64_t again;
 
-    if (UNLIKELY((w & (PTE_CL | PTE_RS)) != PTE_RS))
-        return UINT32_MAX;
-    pin_store(pin, (frame + 1) | bits, th->exchange);
-    again =
-        atomic_load_explicit(&e->pte, th->exchange ? memory_order_seq_cst : memory_order_acquire);
-    if (LIKELY((again & (PTE_CL | PTE_RS | PTE_FRAME)) == (PTE_RS | frame) &&
+    pin_store(pin, frame + file->pin_base, th->exchange);
+    if (LIKELY(atomic_load(&e->pte) == w && (w & (PTE_CL | PTE_RS)) == PTE_RS &&
                atomic_load_explicit(&e->key, memory_order_relaxed) == key))
         return frame;
     atomic_store_explicit(pin, 0, memory_order_release);
@@ -67,21 +63,21 @@ static int check_get(const struct tarn_thread *th, const struct tarn_mpf *file, 
 static int get_there(struct tarn_thread *th, struct tarn_mpf *file, uint64_t key, struct entry *e,
                      void **page)
 {
-    uint32_t slot, frame;
+    uint32_t frame;
     uint64_t w;
     int ret;
-    _Atomic uint32_t *pin = pin_place(th, &slot, &ret);
+    _Atomic uint32_t *pin = pin_place(th, &ret);
 
     if (!pin)
         return ret;
-    frame = pin_entry(th, e, key, pin, file->pin_bits);
+    frame = pin_entry(th, file, e, key, pin);
     if (frame == UINT32_MAX) {
         w = atomic_load(&e->pte);
         if ((w & PTE_CL) && atomic_load(&e->key) == key)
             entry_wait(th, e, w);
         return TARN_EAGAIN;
     }
-    pin_taken(th, slot, &e->pte);
+    pin_taken(th, pin);
     replace_touch(&th->ref[frame]);
     count_hit(th, file);
     *page = pool_page(th->pool, frame);
@@ -118,26 +114,22 @@ __attribute__((noinline)) static int get_slowly(struct tarn_thread *th, struct t
 
 int tarn_page_get(tarn_thread *th, tarn_mpf *file, tarn_pgno pgno, unsigned flags, void **page)
 {
+    _Atomic uint32_t *room = th->room;
     uint64_t key = file->key_base | pgno;
-    uint64_t hash = entry_hash(th->seed, key);
-    uint32_t slot = th->slot;
-    _Atomic uint32_t *pin = th->pin;
+    uint64_t hash = entry_hash(th->multiplier, file->mix, pgno);
     struct entry *e;
     uint32_t frame;
 
-    if (UNLIKELY(!pin || th->pool != file->pool || pgno > TARN_PGNO_MAX ||
-                 (flags & ~(unsigned)TARN_GET_CREATE) ||
-                 atomic_load_explicit(&pin[slot], memory_order_relaxed) != 0))
+    if (UNLIKELY(!pin_has_room(room) || th->pool != file->pool || pgno > TARN_PGNO_MAX ||
+                 (flags & ~(unsigned)TARN_GET_CREATE)))
         return get_slowly(th, file, pgno, flags, page);
-    e = entry_find_home(th->entries, key, hash,
-                        entry_bucket(hash, entry_group(hash, th->split_mask, th->groups)));
+    e = entry_find_home(th->entries, key, hash, entry_bucket(hash, th->bucket_mask, th->buckets));
     if (UNLIKELY(!e))
         return get_slowly(th, file, pgno, flags, page);
-    frame = pin_entry(th, e, key, &pin[slot], file->pin_bits);
+    frame = pin_entry(th, file, e, key, room);
     if (UNLIKELY(frame == UINT32_MAX))
         return get_slowly(th, file, pgno, flags, page);
-    th->pinned[slot] = &e->pte;
-    th->slot = (slot + 1) % LANE_PINS;
+    th->room = room - 1;
     replace_touch(&th->ref[frame]);
     count_hit(th, file);
     *page = th->data + ((uint64_t)frame << th->unit_shift);

@@ -191,9 +191,9 @@ struct pool_header {
     uint32_t extents_spare;            /* [this, extents) can be given memory later */
     uint32_t groups;                   /* of entries; one more is for what fits nowhere else */
     uint32_t max_files, opener_words, file_stride;
-    uint64_t seed;        /* of the hash */
-    uint64_t pages_bytes; /* page memory at creation */
-    uint32_t owner;       /* user who made the pool */
+    uint64_t seed, multiplier; /* of the hash; the latter odd and large */
+    uint64_t pages_bytes;      /* page memory at creation */
+    uint32_t owner;            /* user who made the pool */
 
     /* offsets from the pool's header */
     uint64_t files_off, extent_off, lock_off, ovf_off, frame_off, ref_off, free_off, dirty_off,

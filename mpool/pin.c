@@ -29,6 +29,10 @@
  *      follows, and at worst believes in a pin that is not there.
  *   6. A pin keeps identity and place, not contents: who may write is the application's matter.
  *
+ *   7. A thread takes the places of its line from the last to the first, and looks at the next one to
+ *      take (`room`) only: all before it are empty.  The first place is taken by pin_place(), so that
+ *      one test of the pointer tells "full" and "after fork" from "take it".
+ *
  * Not promised: that a put is seen at once by a waiting evictor; it looks again.
  *
  * tests/test_pin.c holds the rules; the race of rule 2 in both modes is run by its threads and
@@ -89,7 +93,7 @@ void pin_walk(const struct tarn_mpool *pool, uint32_t lane, pin_fn fn, void *ctx
 
 struct place {
     _Atomic uint32_t *at;
-    uint32_t total;
+    uint32_t total; /* of places, taken or not */
 };
 
 /* A place in the chained frames of the thread; their room is counted on the way. */
@@ -131,26 +135,50 @@ static int chain_frame(struct tarn_thread *th, _Atomic uint32_t **at)
     return 0;
 }
 
-_Atomic uint32_t *pin_place(struct tarn_thread *th, uint32_t *slot, int *err)
+void pin_find_room(struct tarn_thread *th)
 {
-    struct place place;
+    _Atomic uint32_t *room = th->pin + LANE_PINS - 1;
 
-    for (uint32_t i = 0; i < LANE_PINS; i++)
-        if (atomic_load_explicit(&th->pin[i], memory_order_relaxed) == 0) {
-            *slot = i;
-            return &th->pin[i];
+    for (_Atomic uint32_t *p = th->pin; p < th->pin + LANE_PINS; p++)
+        if (atomic_load_explicit(p, memory_order_relaxed) != 0) {
+            room = p == th->pin ? p : p - 1;
+            break;
         }
-    *slot = LANE_PINS;
-    place = chained_place(th);
+    th->room = room;
+}
+
+/* An empty place of the line, wherever; NULL: there is none. */
+static _Atomic uint32_t *line_place(const struct tarn_thread *th)
+{
+    for (_Atomic uint32_t *p = th->pin + LANE_PINS; p-- > th->pin;)
+        if (atomic_load_explicit(p, memory_order_relaxed) == 0)
+            return p;
+    return NULL;
+}
+
+_Atomic uint32_t *pin_place(struct tarn_thread *th, int *err)
+{
+    struct place place = { line_place(th), 0 };
+
     *err = 0;
-    if (!place.at && place.total >= PINS_MAX)
+    if (!place.at)
+        place = chained_place(th);
+    if (all_pinned(th, &place))
         *err = tarn_fail(th->pool->sink, TARN_EINVAL,
                          "pool: this thread has %u pages pinned, the most that one thread can: put "
                          "some first",
-                         place.total);
+                         (unsigned)PINS_MAX);
     else if (!place.at)
         *err = chain_frame(th, &place.at);
     return *err == 0 ? place.at : NULL;
+}
+
+void pin_taken(struct tarn_thread *th, const _Atomic uint32_t *place)
+{
+    if (pin_in_line(th, place))
+        pin_find_room(th);
+    else
+        th->chained++;
 }
 
 struct search {
@@ -269,28 +297,32 @@ void pin_unchain(struct tarn_mpool *pool, uint32_t lane, uint32_t tag)
     }
 }
 
+/* Stop at the first pin that is not in the thread's line. */
 struct behind {
     const struct tarn_thread *th;
-    _Atomic uint32_t *at;
+    bool found;
 };
 
-/* Stop at the first pin that is not in the thread's line. */
 static bool in_line(void *ctx, _Atomic uint32_t *pin, uint32_t value)
 {
     struct behind *b = ctx;
 
     (void)value;
-    if (pin >= b->th->pin && pin < b->th->pin + LANE_PINS)
-        return true;
-    b->at = pin;
-    return false;
+    b->found = !pin_in_line(b->th, pin);
+    return !b->found;
 }
 
-void pin_unchain_idle(struct tarn_thread *th)
+void pin_given(struct tarn_thread *th, const _Atomic uint32_t *place)
 {
-    struct behind b = { th, NULL };
+    struct behind b = { th, false };
 
+    if (pin_in_line(th, place)) {
+        pin_find_room(th);
+        return;
+    }
+    if (th->chained == 0 || --th->chained != 0)
+        return;
     pin_walk(th->pool, th->lane, in_line, &b);
-    if (!b.at)
+    if (!b.found)
         pin_unchain(th->pool, th->lane, th->tag);
 }

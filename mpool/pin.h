@@ -16,22 +16,30 @@ static inline void pin_store(_Atomic uint32_t *pin, uint32_t value, bool exchang
     }
 }
 
-/*
- * An empty place for a pin of this thread: in its line, else in a chained frame (*slot is
- * LANE_PINS then).  NULL: 65,535 pins are there, or no frame can be had for more; *err says which.
- */
-_Atomic uint32_t *pin_place(struct tarn_thread *th, uint32_t *slot, int *err);
-
-/* The pin in the place that pin_place() gave is set: remember what a put wants to know. */
-static inline void pin_taken(struct tarn_thread *th, uint32_t slot, _Atomic uint64_t *pte)
+/* Is place one of the thread's own line? */
+static inline bool pin_in_line(const struct tarn_thread *th, const _Atomic uint32_t *place)
 {
-    if (slot == LANE_PINS) {
-        th->chained++;
-        return;
-    }
-    th->pinned[slot] = pte;
-    th->slot = (slot + 1) % LANE_PINS;
+    return place >= th->pin && place < th->pin + LANE_PINS;
 }
+
+/* May room be taken without a look?  Not if it is NULL, or the first place of the line (rule 7). */
+static inline bool pin_has_room(const _Atomic uint32_t *room)
+{
+    return ((uintptr_t)room & (LANE_PINS * sizeof(uint32_t) - 1)) != 0;
+}
+
+/* Look for room anew. */
+void pin_find_room(struct tarn_thread *th);
+
+/*
+ * An empty place for a pin of this thread: in its line, else in a chained frame.  NULL: 65,535 pins
+ * are there, or no frame can be had for more; *err says which.  The pin is then set and taken.
+ */
+_Atomic uint32_t *pin_place(struct tarn_thread *th, int *err);
+void pin_taken(struct tarn_thread *th, const _Atomic uint32_t *place);
+
+/* The pin in place was cleared by its own thread. */
+void pin_given(struct tarn_thread *th, const _Atomic uint32_t *place);
 
 /* Where this process has frame pinned: th's own lane first, then its other lanes.  NULL: nowhere. */
 _Atomic uint32_t *pin_find(struct tarn_thread *th, uint32_t frame);
@@ -59,8 +67,5 @@ void pin_walk(const struct tarn_mpool *pool, uint32_t lane, pin_fn fn, void *ctx
 
 /* Give the chained frames of a lane without pins back (at its end, or for the dead with `tag`). */
 void pin_unchain(struct tarn_mpool *pool, uint32_t lane, uint32_t tag);
-
-/* The thread has put the last pin behind its line: give the chained frames back, if none is left. */
-void pin_unchain_idle(struct tarn_thread *th);
 
 #endif /* MPOOL_PIN_H */

@@ -10,6 +10,9 @@
 
 #define POOL_NAME "mpool"
 
+/* 2^64 / golden ratio; its lower bits are made the pool's own. */
+#define HASH_MULTIPLIER 0x9e3779b97f4a7c15ULL
+
 /* ---- what stands in the region -------------------------------------------------------------------- */
 
 /* Pointers to the tables, from the header. */
@@ -31,8 +34,8 @@ static void bind(struct tarn_mpool *pool, struct tarn_region *region)
     pool->extent = (void *)(base + h->extent_off);
     pool->locks = (void *)(base + h->lock_off);
     pool->data = base + h->data_off;
-    while (pool->split_mask + 1 < h->groups)
-        pool->split_mask = 2 * pool->split_mask + 1;
+    while (pool->bucket_mask + 1 < h->groups * GROUP_BUCKETS)
+        pool->bucket_mask = 2 * pool->bucket_mask + 1;
     pool->frame_limit = h->units;
     pool->exchange = region->header->pin_exchange != 0;
     pool->header = h;
@@ -100,6 +103,7 @@ static int init(struct tarn_region *region, void *ctx)
     if (ret != 0)
         return tarn_fail(region->sink, ret, "pool: no random numbers or identity to start with");
     fill_header(h, pool->plan);
+    h->multiplier = HASH_MULTIPLIER ^ (h->seed >> 40 << 1);
     trim_spare(region, h);
     h->extents_spare = first_spare(region, h);
     bind(pool, region);

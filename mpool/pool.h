@@ -19,25 +19,24 @@
 
 /* ---- a thread --------------------------------------------------------------------------------- */
 /*
- * Private to one thread.  The memory is emptied in a child after fork, so that pin is NULL there:
+ * Private to one thread.  The memory is emptied in a child after fork, so that room is NULL there:
  * the hit asks for nothing else.
  */
 struct tarn_thread {
     /* what a hit needs */
-    _Atomic uint32_t *pin; /* the lane's own line */
+    _Atomic uint32_t *room; /* the empty place of the line that is taken next: see pin.c, rule 7 */
     struct entry *entries;
-    uint8_t *data;
+    uint64_t multiplier; /* of the hash */
+    uint32_t bucket_mask, buckets;
     _Atomic uint8_t *ref;
-    uint64_t seed;
-    uint32_t split_mask, groups; /* see entry_hash() */
+    uint8_t *data;
     uint32_t unit_shift;
-    uint32_t slot; /* of pin, probably free */
-    _Atomic uint64_t *hits;
+    bool exchange; /* pins by exchange instead of store and heavy barrier */
     struct tarn_mpool *pool;
-    bool exchange;                       /* pins by exchange instead of store and heavy barrier */
-    _Atomic uint64_t *pinned[LANE_PINS]; /* the pte behind each pin of the line */
+    _Atomic uint64_t *hits;
 
     /* what the rest needs */
+    _Atomic uint32_t *pin;  /* the lane's own line */
     struct pool_lane *part; /* the layer's part of the lane */
     uint32_t lane, tag;
     uint64_t reserve_taken;        /* places of part->reserve whose frame is in hand */
@@ -68,10 +67,14 @@ struct file_channel {
 };
 
 struct tarn_mpf {
+    /* what a hit needs */
     struct tarn_mpool *pool;
     uint64_t key_base;    /* key of page 0 */
+    uint64_t mix;         /* where the hash of this file starts: entry_mix() */
     uint32_t hit_counter; /* index into pool_lane.hits */
-    uint32_t pin_bits;    /* PIN_WRITABLE or 0 */
+    uint32_t pin_base;    /* pin of frame 0: 1, and PIN_WRITABLE if it may be made dirty */
+
+    /* what the rest needs */
     struct file_record *record;
     uint32_t id;
     struct file_channel *channel;
@@ -93,7 +96,7 @@ struct tarn_mpool {
     _Atomic uint64_t *freemap, *dirtymap, *extent;
     own_word *locks;
     uint8_t *data;
-    uint32_t split_mask;          /* of the groups: entry_group() */
+    uint32_t bucket_mask;         /* entry_bucket() */
     uint32_t frame_limit;         /* frames are below this */
     const struct pool_plan *plan; /* while it is being made */
     bool exchange;

@@ -147,10 +147,7 @@ static int drop_pin(const struct said *s)
     if (!atomic_compare_exchange_strong(s->pin, &value, 0))
         return tarn_fail(th->pool->sink, TARN_EINVAL,
                          "page in frame %u: put by two threads at once", s->frame);
-    if (s->pin >= th->pin && s->pin < th->pin + LANE_PINS)
-        th->slot = (uint32_t)(s->pin - th->pin);
-    else if (th->chained != 0 && --th->chained == 0)
-        pin_unchain_idle(th);
+    pin_given(th, s->pin);
     return 0;
 }
 
@@ -168,18 +165,17 @@ __attribute__((noinline)) static int put_slowly(struct tarn_thread *th, void *pa
 
 int tarn_page_put(tarn_thread *th, void *page, unsigned flags)
 {
-    uint32_t slot = (th->slot - 1) % LANE_PINS;
+    _Atomic uint32_t *last = th->room + 1; /* the place taken last, mostly */
     uint64_t off = (uint64_t)((uint8_t *)page - th->data);
-    _Atomic uint32_t *pin = th->pin;
+    uint32_t pin;
 
-    if (UNLIKELY(
-            !pin || flags != 0 ||
-            off !=
-                (uint64_t)((atomic_load_explicit(&pin[slot], memory_order_relaxed) & PIN_FRAME) - 1)
-                    << th->unit_shift))
+    if (UNLIKELY(flags != 0 || !pin_has_room(last)))
         return put_slowly(th, page, flags);
-    atomic_store_explicit(&pin[slot], 0, memory_order_release);
-    th->slot = slot;
+    pin = atomic_load_explicit(last, memory_order_relaxed);
+    if (UNLIKELY(off != (uint64_t)((pin & PIN_FRAME) - 1) << th->unit_shift))
+        return put_slowly(th, page, flags);
+    atomic_store_explicit(last, 0, memory_order_release);
+    th->room = last;
     return 0;
 }
 

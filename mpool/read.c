@@ -111,7 +111,7 @@ static int claim_entry(struct tarn_thread *th, uint64_t key, uint32_t frame, str
 
 /* Rule 2. */
 static void publish(struct tarn_thread *th, struct entry *e, uint32_t frame, _Atomic uint32_t *pin,
-                    uint32_t pin_bits)
+                    uint32_t pin_base)
 {
     struct tarn_mpool *pool = th->pool;
     uint64_t old = atomic_load_explicit(&th->part->intent[INTENT_LOAD].old, memory_order_relaxed);
@@ -120,7 +120,7 @@ static void publish(struct tarn_thread *th, struct entry *e, uint32_t frame, _At
     atomic_store(&pool->frames[frame].flushed, version);
     atomic_store(&pool->frames[frame].own, own_make(FRAME_MAPPED, entry_index(pool, e)));
     replace_reset(&pool->ref[frame]);
-    pin_store(pin, (frame + 1) | pin_bits, th->exchange);
+    pin_store(pin, frame + pin_base, th->exchange);
     entry_release(pool, e, pte_make(version, PTE_RS, frame));
     evict_used(th, frame);
     entry_forget(th, INTENT_LOAD);
@@ -132,10 +132,10 @@ int read_in(struct tarn_thread *th, struct tarn_mpf *file, uint64_t key, enum re
     struct tarn_mpool *pool = th->pool;
     uint64_t pgno = key & KEY_PAGE_MASK;
     struct entry *e;
-    uint32_t slot, frame;
+    uint32_t frame;
     bool made = true;
     int ret;
-    _Atomic uint32_t *pin = pin_place(th, &slot, &ret);
+    _Atomic uint32_t *pin = pin_place(th, &ret);
 
     if (!pin)
         return ret;
@@ -154,8 +154,8 @@ int read_in(struct tarn_thread *th, struct tarn_mpf *file, uint64_t key, enum re
         evict_unused(th, frame);
         return ret;
     }
-    publish(th, e, frame, pin, file->pin_bits);
-    pin_taken(th, slot, &e->pte);
+    publish(th, e, frame, pin, file->pin_base);
+    pin_taken(th, pin);
     file_raise_last(file->record, pgno);
     count(th, file, kind, made);
     *page = pool_page(pool, frame);

@@ -4,8 +4,8 @@
  * its own.
  *
  * A handle is found through a list that belongs to the thread.  Its memory is mapped so that a child
- * after fork finds zeros in it: `pin` is NULL there, and that is the only thing the hit looks at.
- * Where the system cannot do that, a fork handler clears `pin`.  For this reason, and because a
+ * after fork finds zeros in it: `room` is NULL there, and that is the only thing the hit looks
+ * at.  Where the system cannot do that, a fork handler clears it.  For this reason, and because a
  * thread may still have a handle in its list when another one closes the pool, handles are never
  * unmapped: they wait in a list for the next thread.
  */
@@ -124,7 +124,7 @@ static void unlink_from_pool(struct tarn_thread *th)
         *at = th->next_of_pool;
     atomic_fetch_sub_explicit(&th->pool->header->threads, 1, memory_order_relaxed);
     th->pool = NULL;
-    th->pin = NULL;
+    th->pin = th->room = NULL;
 }
 
 void thread_close_all(struct tarn_mpool *pool)
@@ -162,9 +162,9 @@ static void know_pool(struct tarn_mpool *pool, struct tarn_thread *th)
     th->entries = pool->entries;
     th->data = pool->data;
     th->ref = pool->ref;
-    th->seed = pool->header->seed;
-    th->split_mask = pool->split_mask;
-    th->groups = pool->header->groups;
+    th->multiplier = pool->header->multiplier;
+    th->bucket_mask = pool->bucket_mask;
+    th->buckets = pool->header->groups * GROUP_BUCKETS;
     th->unit_shift = pool->header->unit_shift;
     th->exchange = pool->exchange;
     th->pool = pool;
@@ -222,6 +222,7 @@ static int make(struct tarn_mpool *pool, struct tarn_thread **out)
     mine = th;
     link_to_pool(pool, th);
     th->pin = th->part->pin;
+    pin_find_room(th);
     *out = th;
     return 0;
 }
