@@ -156,6 +156,25 @@ static _Atomic uint32_t *line_place(const struct tarn_thread *th)
     return NULL;
 }
 
+static bool one_more(void *ctx, _Atomic uint32_t *pin, uint32_t value)
+{
+    (void)pin;
+    (void)value;
+    ++*(uint32_t *)ctx;
+    return true;
+}
+
+/* The last chained frame may have more places than are left to the limit: then pins are counted. */
+static bool all_pinned(const struct tarn_thread *th, const struct place *place)
+{
+    uint32_t n = 0;
+
+    if (!place->at || place->total < PINS_MAX)
+        return place->total >= PINS_MAX;
+    pin_walk(th->pool, th->lane, one_more, &n);
+    return n >= PINS_MAX;
+}
+
 _Atomic uint32_t *pin_place(struct tarn_thread *th, int *err)
 {
     struct place place = { line_place(th), 0 };
