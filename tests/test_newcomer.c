@@ -90,6 +90,7 @@ static void files_that_cannot_be_run(void)
     tool_complains(1, "$TARN run home", "home is not a regular file", NULL);
     tool_expect(&r, 0, ": >empty");
     tool_complains(1, "$TARN run empty", "empty is empty", NULL);
+    tool_complains(1, "TMPDIR=nosuch $TARN run file", "nosuch", "TMPDIR", NULL);
 }
 
 static void a_home_that_is_not_there(void)

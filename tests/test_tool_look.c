@@ -31,7 +31,7 @@ static void backends_with_reasons(void)
     says("shared");
     says("chosen");
     tool_expect(&r, 0, "$TARN backends --explain home");
-    says("tarn_backend_mmap.so");
+    says("\nmmap\n  "); /* where it is, or that it is linked in */
     tool_expect(&r, 0, "$TARN backends --json --size 4M home");
     CU_ASSERT(json_valid(r.out));
     says("\"name\": \"mmap\"");

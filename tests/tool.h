@@ -16,6 +16,15 @@
 
 #include "check.h"
 
+/* Threads of several processes on the same pages: what orders them may be in another process. */
+#if defined(__SANITIZE_THREAD__)
+#define TOOL_ONE_PROCESS_SEEN 1
+#elif defined(__has_feature)
+#define TOOL_ONE_PROCESS_SEEN __has_feature(thread_sanitizer)
+#else
+#define TOOL_ONE_PROCESS_SEEN 0
+#endif
+
 struct ran {
     int status; /* of exit, or 128 + signal */
     char out[64 * 1024], err[16 * 1024];

@@ -141,10 +141,26 @@ static int file_facts(struct run *run)
     return EXIT_OK;
 }
 
+/* TMPDIR, if it is set, and nothing else then; absolute, as a page file counts from its home. */
+static apr_status_t temp_dir(struct run *run, char **out)
+{
+    const char *dir;
+    char *value;
+
+    if (apr_env_get(&value, "TMPDIR", run->pool) == APR_SUCCESS && value[0] != '\0') {
+        dir = value;
+    } else {
+        apr_status_t st = apr_temp_dir_get(&dir, run->pool);
+
+        if (st != APR_SUCCESS)
+            return st;
+    }
+    return apr_filepath_merge(out, NULL, dir, APR_FILEPATH_TRUENAME, run->pool);
+}
+
 int place_make(struct run *run)
 {
-    const char *temp;
-    char *parent = NULL;
+    char *parent;
     apr_status_t st;
     uint64_t pages;
 
@@ -156,9 +172,7 @@ int place_make(struct run *run)
                         run->plan.spoil, run->plan.file, pages);
     if (run->plan.cache == 0)
         run->plan.cache = run->copy_size / 4;
-    st = apr_temp_dir_get(&temp, run->pool);
-    if (st == APR_SUCCESS) /* absolute: a relative path of a page file counts from the home */
-        st = apr_filepath_merge(&parent, NULL, temp, APR_FILEPATH_TRUENAME, run->pool);
+    st = temp_dir(run, &parent);
     if (st != APR_SUCCESS)
         return complain_apr(st, "run: no directory for temporary files (set TMPDIR)");
     st = fresh_dir(run, parent, &run->dir);
