@@ -68,12 +68,13 @@ void write_unmark(struct tarn_mpool *pool, uint32_t frame)
 {
     _Atomic uint64_t *word = &pool->dirtymap[frame / 64];
     uint64_t bit = 1ULL << frame % 64;
-    struct entry *e = pool_entry_of(pool, frame);
+    struct entry *e;
     uint64_t w;
 
     if (!(atomic_load(word) & bit))
         return;
     atomic_fetch_and(word, ~bit);
+    e = pool_entry_of(pool, frame); /* not before: another page may just have come in, dirty */
     if (e && (!pool_resident(e, frame, &w) || pool_dirty(pool, w)))
         atomic_fetch_or(word, bit);
 }
@@ -303,6 +304,8 @@ void write_pages(struct tarn_thread *th, struct write_page *pages, uint32_t n,
 
         for (end = i; end < n && key_file(pages[end].key) == key_file(pages[i].key);)
             end++;
+        if (key_file(pages[i].key) == 0)
+            continue; /* evicted between the look at its word and the look at its key */
         if (file_borrow(th->pool, key_file(pages[i].key), &channel) != 0) {
             r->barred += end - i;
             continue;
