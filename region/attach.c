@@ -205,6 +205,8 @@ static int make(const struct attach *a)
             TARN_OK ||
         (err = pin_choose(r->os, &a->sink, a->name, &exchange)) != TARN_OK)
         return err;
+    if (!r->private_ && (err = env_local(a->env, &a->sink)) != TARN_OK)
+        return err;
     if (!r->private_ && (err = r->os->file->chmod(r->os, a->lock.file, r->mode)) != TARN_OK)
         return tarn_fail(&a->sink, err, "region %s: cannot set the mode of its lock file", a->name);
     if ((err = make_memory(a, &sizes, &choice)) != TARN_OK)

@@ -86,6 +86,23 @@ int env_trust(const struct tarn_env *env, const struct tarn_env_sink *sink, tarn
     return TARN_OK;
 }
 
+int env_local(const struct tarn_env *env, const struct tarn_env_sink *sink)
+{
+    const char *forced = NULL;
+    struct tarn_fsinfo fs;
+
+    if (env->os->file->fsinfo(env->os, env->home, &fs) != TARN_OK ||
+        (fs.flags & TARN_FS_NETWORK) == 0)
+        return TARN_OK;
+    if (env->os->misc->getenv(env->os, "TARN_FORCE_NETWORK", &forced) == TARN_OK &&
+        forced != NULL && strcmp(forced, "1") == 0)
+        return TARN_OK;
+    return tarn_fail(sink, TARN_ENOSYS,
+                     "home %s: is on a network file system (%s), where locks of other machines may "
+                     "not be seen: use a local directory, or set TARN_FORCE_NETWORK=1",
+                     env->home, fs.type);
+}
+
 void env_wish(const struct tarn_env *env, struct choose_wish *wish)
 {
     const char *variable = NULL;

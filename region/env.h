@@ -48,6 +48,9 @@ int env_path(const struct tarn_env *env, const struct tarn_env_sink *sink, const
 int env_trust(const struct tarn_env *env, const struct tarn_env_sink *sink, tarn_file f,
               const char *path, uint32_t mode, uint32_t max_names);
 
+/* May shared regions be made in this home?  TARN_ENOSYS: its file system reaches other machines. */
+int env_local(const struct tarn_env *env, const struct tarn_env_sink *sink);
+
 /* The system's words for the last error of this thread. */
 struct env_reason {
     char text[128];

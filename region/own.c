@@ -31,7 +31,8 @@
 enum { SPINS = 100 };
 
 #define WAITER      1ull
-#define SLICE_FIRST 1000000u /* ns */
+#define SLICE_DYING 100000u /* ns, doubled with each look */
+#define SLICE_FIRST 500000u
 #define SLICE_LAST  10000000u
 
 /* The half that holds the waiter bit. */
@@ -88,30 +89,36 @@ enum own_fate own_look(struct tarn_region *region, uint32_t tag)
 
 /* ---- waiting ------------------------------------------------------------------------------------- */
 
-/* Sleep on half, and on the life word of tag's process where there is one. */
-static int sleep_on(struct tarn_region *region, const _Atomic uint32_t *half, uint32_t expect,
-                    uint32_t tag, uint64_t timeout)
+/* The life word of the process that tag belongs to, if it can tell more than our own. */
+static struct tarn_life *life_of(struct tarn_region *region, uint32_t tag)
+{
+    uint32_t row, gen;
+
+    if (tag == 0 || region->private_ || !find_row(region, tag, &row, &gen) || row == region->row)
+        return NULL;
+    return &rows_at(region, row)->life;
+}
+
+/* Sleep on half, and on the life word of tag's process.  True: that one is dying. */
+static bool sleep_on(struct tarn_region *region, const _Atomic uint32_t *half, uint32_t expect,
+                     uint32_t tag, uint64_t timeout)
 {
     const struct tarn_os *os = region->os;
     struct tarn_wait words[2] = { { plain(half), expect } };
-    enum tarn_life_state life;
-    struct tarn_life *of;
-    uint32_t row, gen;
-    int err;
+    struct tarn_life *of = life_of(region, tag);
+    enum tarn_life_state life = TARN_LIFE_FREE;
 
-    if (tag != 0 && !region->private_ && find_row(region, tag, &row, &gen) && row != region->row) {
-        of = &rows_at(region, row)->life;
-        if (os->sync->life_look(os, of, &life) == TARN_OK && life == TARN_LIFE_HELD &&
-            os->sync->life_word(os, of, &words[1]) == TARN_OK &&
-            (err = os->sync->wait_any(os, words, 2, timeout)) != TARN_ENOSYS) {
-            /* the kernel wakes one of those who wait for a death */
-            if (os->sync->life_look(os, of, &life) == TARN_OK && life == TARN_LIFE_DIED)
-                (void)os->sync->wake(os, words[1].word, INT_MAX);
-            return err;
-        }
+    if (of != NULL && os->sync->life_look(os, of, &life) == TARN_OK && life == TARN_LIFE_HELD &&
+        os->sync->life_word(os, of, &words[1]) == TARN_OK &&
+        os->sync->wait_any(os, words, 2, timeout) != TARN_ENOSYS) {
+        if (os->sync->life_look(os, of, &life) != TARN_OK || life != TARN_LIFE_DIED)
+            return false;
+        (void)os->sync->wake(os, words[1].word, INT_MAX); /* the kernel woke one of us only */
+        return true;
     }
-    err = os->sync->wait(os, plain(half), expect, timeout);
-    return err == TARN_ENOSYS ? os->misc->sleep(os, timeout) : err;
+    if (os->sync->wait(os, plain(half), expect, timeout) == TARN_ENOSYS)
+        (void)os->misc->sleep(os, timeout);
+    return life == TARN_LIFE_DIED;
 }
 
 int own_wait(struct tarn_region *region, const _Atomic uint32_t *half, uint32_t expect,
@@ -129,12 +136,13 @@ int own_wait(struct tarn_region *region, const _Atomic uint32_t *half, uint32_t 
             reap_tag(region, tag);
         if (fate != OWN_ALIVE || atomic_load(half) != expect)
             return TARN_OK;
-        (void)sleep_on(region, half, expect, tag, left < slice ? left : slice);
+        slice = slice * 2 < SLICE_LAST ? slice * 2 : SLICE_LAST;
+        if (sleep_on(region, half, expect, tag, left < slice ? left : slice))
+            slice = SLICE_DYING; /* its lock byte falls within this time */
         if (atomic_load(half) != expect)
             return TARN_OK;
         if (timed && (os->misc->clock(os, 0, &now) != TARN_OK || now - begun >= timeout))
             return TARN_ETIMEDOUT;
-        slice = slice * 2 < SLICE_LAST ? slice * 2 : SLICE_LAST;
     }
 }
 

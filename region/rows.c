@@ -44,11 +44,9 @@
 #include "region/process.h"
 #include "region/reap.h"
 
-static const struct tarn_os *os_of(const struct tarn_region *r) { return r->os; }
-
 bool rows_byte_held(const struct tarn_region *region, uint32_t row)
 {
-    const struct tarn_os *os = os_of(region);
+    const struct tarn_os *os = region->os;
     int held;
 
     return os->sync->lock_byte(os, region->lock_file, 1 + (uint64_t)row, TARN_LOCK_TEST, &held) !=
@@ -61,12 +59,12 @@ static bool process_alive(const struct tarn_region *region, const struct tarn_pr
     struct tarn_procid copy = *id;
     int alive;
 
-    return os_of(region)->proc->alive(os_of(region), &copy, &alive) != TARN_OK || alive;
+    return region->os->proc->alive(region->os, &copy, &alive) != TARN_OK || alive;
 }
 
 bool rows_alive(struct tarn_region *region, uint32_t row, uint32_t gen)
 {
-    const struct tarn_os *os = os_of(region);
+    const struct tarn_os *os = region->os;
     struct row *r = rows_at(region, row);
     uint64_t word = atomic_load(&r->state);
     enum tarn_life_state life = TARN_LIFE_FREE;

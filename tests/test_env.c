@@ -111,6 +111,38 @@ static void home_that_went_away(void)
     OK(tarn_env_close(env));
 }
 
+static int network_fs(const struct tarn_os *os, const char *path, struct tarn_fsinfo *info)
+{
+    int err = os->below->file->fsinfo(os->below, path, info);
+
+    info->flags |= TARN_FS_NETWORK;
+    return err;
+}
+
+static void home_of_several_machines(void)
+{
+    static const struct tarn_os_file file = { .size = sizeof(file), .fsinfo = network_fs };
+    static const struct tarn_os over = { .size = sizeof(over), .name = "far", .file = &file };
+    struct tarn_env_config config = TARN_ENV_CONFIG_INIT;
+    struct home home;
+    tarn_region *r = NULL;
+    tarn_env *env;
+
+    home_make(&home);
+    config.home = home.path;
+    config.os = &over;
+    MUST(tarn_env_open(&config, &env));
+    FAILS(TARN_ENOSYS, home_attach(env, "one", CREATE, 0, &r));
+    CU_ASSERT_PTR_NOT_NULL(strstr(tarn_last_message(), "TARN_FORCE_NETWORK"));
+    CU_ASSERT_EQUAL(home_files(&home, 0), 0);
+    (void)setenv("TARN_FORCE_NETWORK", "1", 1);
+    MUST(home_attach(env, "one", CREATE, 0, &r));
+    (void)unsetenv("TARN_FORCE_NETWORK");
+    OK(tarn_region_detach(r));
+    OK(tarn_env_close(env));
+    home_remove(&home);
+}
+
 /* ---- messages ------------------------------------------------------------------------------------ */
 
 struct heard {
@@ -499,6 +531,7 @@ int main(void)
         { "R10: homes that are none", homes_that_are_none },
         { "R11: a home that cannot be written", home_that_cannot_be_written },
         { "R11: a home that went away", home_that_went_away },
+        { "R13: a home that other machines reach", home_of_several_machines },
         { "R11: messages, once, with no lock held", messages_go_to_the_callback },
         { "backends that are none", backends_that_are_none },
         { "R9: a backend that cannot serve", backend_that_cannot_serve },
