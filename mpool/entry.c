@@ -100,7 +100,7 @@ void entry_lock(struct tarn_thread *th, uint32_t group)
 {
     struct tarn_mpool *pool = th->pool;
 
-    atomic_store_explicit(&th->part->group[0], group + 1, memory_order_release);
+    th->group_before = atomic_exchange(&th->part->group[0], group + 1);
     own_lock(pool->region, &pool->locks[group], th->tag);
 }
 
@@ -109,7 +109,7 @@ void entry_unlock(struct tarn_thread *th, uint32_t group)
     struct tarn_mpool *pool = th->pool;
 
     own_unlock(pool->region, &pool->locks[group], th->tag);
-    atomic_store_explicit(&th->part->group[0], 0, memory_order_release);
+    atomic_store_explicit(&th->part->group[0], th->group_before, memory_order_release);
 }
 
 /* Add delta (1 or -1) to a count that stops at both ends, and stays at the upper one (rule 4). */

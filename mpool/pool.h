@@ -41,6 +41,7 @@ struct tarn_thread {
     uint32_t lane, tag;
     uint64_t reserve_taken;        /* places of part->reserve whose frame is in hand */
     uint32_t chained;              /* pins in frames behind the line, about */
+    uint32_t group_before;         /* part->group[0] of whoever waits for a lock while we repair */
     uint8_t *bounce;               /* copies on their way to a file: BOUNCE_BYTES, or NULL */
     struct tarn_thread *next_mine; /* the calling thread's handles (thread.c) */
     struct tarn_thread *next_of_pool;
