@@ -6,9 +6,10 @@
 #include "mpool/pool.h"
 
 /*
- * The hash of a page: a multiplication by the pool's own odd number, of which the upper half counts.
- * A product carries bits upwards only, so that the file's number, at the top of a key, would not
- * reach them: each file starts somewhere else instead (mix).
+ * The hash of a page, of which the upper half counts.  One multiplication is not enough: it takes
+ * pages that stand at equal distances to buckets at equal distances, and for one multiplier in ten
+ * and most distances these are few.  A product carries bits upwards only, so that the file's number,
+ * at the top of a key, would not reach the bucket: each file starts somewhere else instead (mix).
  */
 static inline uint64_t entry_mix(const struct pool_header *h, uint32_t file)
 {
@@ -19,7 +20,9 @@ static inline uint64_t entry_mix(const struct pool_header *h, uint32_t file)
 
 static inline uint64_t entry_hash(uint64_t multiplier, uint64_t mix, uint64_t page)
 {
-    return (page ^ mix) * multiplier;
+    uint64_t h = (page ^ mix) * multiplier;
+
+    return (h ^ h >> 32) * 0xbf58476d1ce4e5b9ULL;
 }
 
 /*
