@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: BSD-2-Clause
-foreach(name entry replace)
+foreach(name entry replace pin)
   tarn_test(${name} LAYERS mpool LABELS core)
 endforeach()
