@@ -381,7 +381,7 @@ static void thread_ends_with_the_lock(void)
 
 /* ---- witnesses ----------------------------------------------------------------------------------- */
 
-static struct side *other_side;
+static struct side other_side; /* a copy: the first stack goes with its thread */
 static tarn_region *others_region;
 
 /* The first thread of this process is a zombie: "PID (NAME) Z ...". */
@@ -405,8 +405,8 @@ static void *go_on_without_leader(void *arg)
     (void)arg;
     while (!leader_has_ended())
         (void)sched_yield();
-    side_here(other_side);
-    side_wait(other_side);
+    side_here(&other_side);
+    side_wait(&other_side);
     _exit(tarn_region_detach(others_region) == 0 ? 0 : 2);
 }
 
@@ -419,7 +419,7 @@ static int lose_leader(struct side *me)
         return 1;
     atomic_store(&shared->row, others_region->row);
     atomic_store(&shared->gen, others_region->row_gen);
-    other_side = me;
+    other_side = *me;
     if (pthread_create(&other, NULL, go_on_without_leader, NULL) != 0)
         return 1;
     pthread_exit(NULL);
