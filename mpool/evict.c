@@ -169,7 +169,9 @@ static bool take_free_frame(struct tarn_thread *th, uint32_t frame)
     struct tarn_mpool *pool = th->pool;
     uint64_t own = own_make(FRAME_FREE, 0);
 
-    if (!evict_note(th->part, frame))
+    /* not even noted if it is not: it may be in our own reserve, and stays noted there */
+    if (atomic_load_explicit(&pool->frames[frame].own, memory_order_relaxed) != own ||
+        !evict_note(th->part, frame))
         return false;
     if (atomic_compare_exchange_strong(&pool->frames[frame].own, &own,
                                        own_make(FRAME_LANE, th->tag))) {
