@@ -122,7 +122,6 @@ int extent_take(struct tarn_thread *th, uint32_t class_)
     for (uint32_t i = 0; i < h->extents && hint != 0; i++)
         if (atomic_load_explicit(&pool->extent[i], memory_order_relaxed) == WORD_FREE &&
             hold(th, i, WORD_FREE, word_make(th->tag, class_, EXTENT_TAKING))) {
-            atomic_fetch_sub(&h->extents_free, 1);
             settle(th, i, class_);
             return 0;
         }
@@ -219,14 +218,16 @@ static bool drain(struct tarn_thread *th, uint32_t extent, uint32_t class_)
     for (uint32_t f = first; f < end; f += step * BATCH_MAX)
         let_pages_go(th, f, step, f + step * BATCH_MAX < end ? f + step * BATCH_MAX : end);
     stopped = turn(pool, first, step, end, FRAME_FREE, FRAME_NONE);
-    if (stopped != end) {
-        let_go(th, extent, used);
+    if (stopped != end) { /* back while it is ours: who finds us dead does the same */
         (void)turn(pool, first, step, stopped, FRAME_NONE, FRAME_FREE);
+        atomic_fetch_add(&pool->header->free_hint[class_], units / step);
+        let_go(th, extent, used);
         return false;
     }
     atomic_fetch_sub(&pool->header->extents_of[class_], 1);
-    let_go(th, extent, WORD_FREE);
+    atomic_store(&pool->extent[extent], WORD_FREE);
     atomic_fetch_add(&pool->header->extents_free, 1);
+    atomic_store(&th->part->extent, 0); /* last: the hint is made anew if we die before */
     return true;
 }
 
@@ -311,7 +312,11 @@ void extent_balance(struct tarn_thread *th, uint32_t class_)
 
 /* ---- the dead --------------------------------------------------------------------------------- */
 
-/* The hints, anew from the words. */
+/*
+ * The hints, anew from the words.  An extent on its way counts for its size, since whoever moves it
+ * will change the count or has done so: too high is a poor choice of a batch, too low a size without
+ * frames.  Free ones are only ever announced here.
+ */
 static void recount(struct tarn_mpool *pool)
 {
     uint32_t used[PAGE_CLASSES] = { 0 }, n_free = 0;
@@ -319,13 +324,14 @@ static void recount(struct tarn_mpool *pool)
     for (uint32_t i = 0; i < pool->header->extents; i++) {
         uint64_t word = atomic_load(&pool->extent[i]);
 
-        if (word_state(word) == EXTENT_USED)
+        if (word_state(word) >= EXTENT_TAKING)
             used[word_class(word)]++;
         n_free += word == WORD_FREE;
     }
     for (uint32_t c = 0; c < PAGE_CLASSES; c++)
         atomic_store(&pool->header->extents_of[c], used[c]);
-    atomic_store(&pool->header->extents_free, n_free);
+    if (n_free != 0)
+        atomic_store(&pool->header->extents_free, n_free);
 }
 
 void extent_repair(struct tarn_mpool *pool, uint32_t lane, uint32_t tag)
