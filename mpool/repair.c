@@ -150,7 +150,11 @@ static bool undo_claim(struct repair *r, struct entry *e, uint64_t w, uint64_t b
     return true;
 }
 
-static void mend_intent(struct repair *r, const struct intent *in)
+/*
+ * Mended or not his any more, the note goes: a repairer to come uses the lane without emptying it,
+ * and an old note must not be taken for one of his if he dies, too.
+ */
+static void mend_intent(struct repair *r, struct intent *in)
 {
     uint64_t noted = atomic_load(&in->entry), before = atomic_load(&in->old);
     uint64_t last = ((uint64_t)r->pool->header->groups + 1) * GROUP_ENTRIES;
@@ -167,6 +171,7 @@ static void mend_intent(struct repair *r, const struct intent *in)
         else
             done = finish_delete(r, e, w, before) || free_intent(r) == INTENTS;
     }
+    atomic_store(&in->entry, 0);
 }
 
 /* ---- the rest of a lane --------------------------------------------------------------------------- */
@@ -191,7 +196,6 @@ static void suspect(struct repair *r, uint32_t frame)
     uint32_t pinned = 0;
 
     atomic_fetch_add(&r->pool->header->suspect, 1);
-    write_mark(r->pool, frame);
     plan.first_intent = free_intent(r);
     if (plan.first_intent < INTENTS)
         (void)evict_pages(&r->self, &frame, 1, &plan, &pinned);
@@ -201,9 +205,11 @@ static bool mend_pin(void *ctx, _Atomic uint32_t *pin, uint32_t value)
 {
     struct repair *r = ctx;
     uint32_t frame = (value & PIN_FRAME) - 1;
+    bool writable = (value & PIN_WRITABLE) && frame < r->pool->frame_limit;
 
-    if (atomic_compare_exchange_strong(pin, &value, 0) && (value & PIN_WRITABLE) &&
-        frame < r->pool->frame_limit)
+    if (writable)
+        write_mark(r->pool, frame); /* he may have raised the version only; we may die, too */
+    if (atomic_compare_exchange_strong(pin, &value, 0) && writable)
         suspect(r, frame);
     return true;
 }
@@ -220,6 +226,7 @@ static void mend_lane(struct tarn_region *region, void *ctx, uint32_t lane, uint
     pin_walk(r.pool, lane, mend_pin, &r);
     pin_unchain(r.pool, lane, tag);
     evict_unreserve(r.pool, r.dead, tag);
+    pin_unchain(r.pool, lane, tag); /* the reserve was full: now it has room */
     extent_repair(r.pool, lane, tag);
 }
 
@@ -255,6 +262,7 @@ static bool idle(struct tarn_region *region, void *ctx, uint32_t lane)
         return false;
     pin_unchain(pool, lane, tag);
     evict_unreserve(pool, pool_lane_part(pool, lane), tag);
+    pin_unchain(pool, lane, tag); /* the reserve was full: now it has room */
     return true;
 }
 
