@@ -253,34 +253,46 @@ static int check_record(const struct opening *o)
     return 0;
 }
 
-/* Find or make the record and enter this process as an opener. */
+/* With the table locked: find or make the record and enter this process as an opener. */
 static int enter(struct opening *o)
 {
     struct tarn_mpool *pool = o->th->pool;
     int ret;
 
-    table_lock(o->th);
     o->id = find_record(pool, &o->fileid);
     ret = o->id != 0 ? check_record(o) : make_record(o);
     if (ret == 0)
         file_add_row(pool, o->id, pool->region->row);
-    table_unlock(o->th);
     return ret;
 }
 
-/* This process has no handle of file id any more: the last of all drops its pages. */
+/* Has this process a handle of file id? */
+static bool has_handle(struct tarn_mpool *pool, uint32_t id)
+{
+    bool has = false;
+
+    own_mutex_lock(pool->os, &pool->mutex);
+    for (const struct tarn_mpf *f = pool->files; f && !has; f = f->next)
+        has = f->id == id;
+    own_mutex_unlock(pool->os, &pool->mutex);
+    return has;
+}
+
+/*
+ * With the table locked, so that no other thread is opening: if this process has no handle of file
+ * id any more it is no opener; the last of all drops the file's pages.
+ */
 static void leave(struct tarn_thread *th, uint32_t id)
 {
     struct tarn_mpool *pool = th->pool;
     struct file_record *record = pool_file(pool, id);
     uint32_t row = pool->region->row;
 
-    (void)reap_sweep(pool->region);
-    table_lock(th);
+    if (has_handle(pool, id))
+        return;
     atomic_fetch_and(&record->openers[row / 64], ~(1ULL << row % 64));
     if (file_openers(pool, record) == 0)
         drop_file(th, id);
-    table_unlock(th);
 }
 
 /* ---- channels ----------------------------------------------------------------------------------- */
@@ -508,14 +520,12 @@ static int open_file(struct opening *o)
     return 0;
 }
 
-/* The file is open and fits: make it known, then the handle. */
+/* The file is open and fits, and the table is locked: make it known, then the handle. */
 static int make_handle(struct opening *o, struct tarn_mpf *file)
 {
     struct tarn_mpool *pool = o->th->pool;
-    int ret = extent_ensure(o->th, (uint32_t)__builtin_ctz(o->config.page_size) - 9);
+    int ret = enter(o);
 
-    if (ret == 0)
-        ret = enter(o);
     if (ret != 0)
         return ret;
     *file = (struct tarn_mpf){
@@ -558,7 +568,12 @@ int tarn_mpf_open(tarn_mpool *pool, const char *path, const struct tarn_mpf_conf
     if (ret == 0)
         ret = os->misc->malloc(os, sizeof(struct tarn_mpf), &file);
     if (ret == 0)
+        ret = extent_ensure(o.th, (uint32_t)__builtin_ctz(o.config.page_size) - 9);
+    if (ret == 0) {
+        table_lock(o.th);
         ret = make_handle(&o, file);
+        table_unlock(o.th);
+    }
     if (o.fd != TARN_NO_FILE)
         (void)os->file->close(os, o.fd);
     if (ret == 0)
@@ -611,7 +626,10 @@ int tarn_mpf_close(tarn_mpf *file)
     closed = detach_channel(pool, file, &last);
     if (ret == 0 && last) {
         pinned = pins_of(pool, file->id);
+        (void)reap_sweep(pool->region);
+        table_lock(th);
         leave(th, file->id);
+        table_unlock(th);
     }
     if (pinned != 0)
         ret = tarn_fail(pool->sink, TARN_EBUSY,
