@@ -89,12 +89,18 @@ static int take_handle(struct tarn_thread **out)
     return ret;
 }
 
-static void give_handle(struct tarn_thread *th)
+static void free_bounce(struct tarn_thread *th)
 {
     const struct tarn_os *os = tarn_os_host();
 
     if (th->bounce)
         os->misc->free(os, th->bounce);
+    th->bounce = NULL;
+}
+
+static void give_handle(struct tarn_thread *th)
+{
+    free_bounce(th);
     memset(th, 0, sizeof(*th));
     lock_handles();
     th->next_mine = unused;
@@ -125,6 +131,7 @@ static void unlink_from_pool(struct tarn_thread *th)
     atomic_fetch_sub_explicit(&th->pool->header->threads, 1, memory_order_relaxed);
     th->pool = NULL;
     th->pin = th->room = NULL;
+    free_bounce(th); /* the handle itself waits for the end of its thread */
 }
 
 void thread_close_all(struct tarn_mpool *pool)
