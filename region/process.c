@@ -115,11 +115,11 @@ void process_remove(struct tarn_region *region)
         (void)region->os->misc->yield(region->os);
 }
 
-/* With the lock held: does a detached region still need env? */
+/* With the lock held: does a detached region still need env?  A parent's needs nothing in a child. */
 static bool parked_in(const struct tarn_env *env)
 {
     for (const struct tarn_region *r = process.regions; r != NULL; r = r->process_next)
-        if (r->parked && r->env == env)
+        if (r->parked && r->env == env && !atomic_load(&r->forked))
             return true;
     return false;
 }
