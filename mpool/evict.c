@@ -40,16 +40,19 @@
 
 /* ---- the reserve ------------------------------------------------------------------------------ */
 
-bool evict_note(struct pool_lane *part, uint32_t frame)
+/* Note frame in an empty place; NULL: there is none. */
+static _Atomic uint32_t *note(struct pool_lane *part, uint32_t frame)
 {
     for (unsigned i = 0; i < BATCH_MAX; i++) {
         uint32_t empty = 0;
 
         if (atomic_compare_exchange_strong(&part->reserve[i], &empty, frame + 1))
-            return true;
+            return &part->reserve[i];
     }
-    return false;
+    return NULL;
 }
+
+bool evict_note(struct pool_lane *part, uint32_t frame) { return note(part, frame) != NULL; }
 
 /* The frame becomes FREE if it is still tag's. */
 static void give_back(struct tarn_mpool *pool, uint32_t frame, uint32_t tag)
@@ -167,19 +170,18 @@ void evict_freed(struct tarn_mpool *pool, uint32_t frame)
 static bool take_free_frame(struct tarn_thread *th, uint32_t frame)
 {
     struct tarn_mpool *pool = th->pool;
-    uint64_t own = own_make(FRAME_FREE, 0);
+    uint64_t own = atomic_load(&pool->frames[frame].own);
+    _Atomic uint32_t *place = NULL;
+    bool taken = false;
 
-    /* not even noted if it is not: it may be in our own reserve, and stays noted there */
-    if (atomic_load_explicit(&pool->frames[frame].own, memory_order_relaxed) != own ||
-        !evict_note(th->part, frame))
-        return false;
-    if (atomic_compare_exchange_strong(&pool->frames[frame].own, &own,
-                                       own_make(FRAME_LANE, th->tag))) {
+    if (own == own_make(FRAME_FREE, 0) && (place = note(th->part, frame)) != NULL)
+        taken = atomic_compare_exchange_strong(&pool->frames[frame].own, &own,
+                                               own_make(FRAME_LANE, th->tag));
+    if (place && !taken)
+        atomic_store(place, 0);
+    if (own_kind(own) != FRAME_FREE || taken)
         atomic_fetch_and(&pool->freemap[frame / 64], ~(1ULL << frame % 64));
-        return true;
-    }
-    evict_unnote(pool, th->part, frame, 0);
-    return false;
+    return taken;
 }
 
 /* Take up to want frames of class from one word of the map. */

@@ -120,8 +120,9 @@ int tarn_page_get(tarn_thread *th, tarn_mpf *file, tarn_pgno pgno, unsigned flag
     struct entry *e;
     uint32_t frame;
 
-    if (UNLIKELY(!pin_has_room(room) || th->pool != file->pool || pgno > TARN_PGNO_MAX ||
-                 (flags & ~(unsigned)TARN_GET_CREATE)))
+    if (UNLIKELY(!pin_has_room(room) ||
+                 atomic_load_explicit(&th->pool, memory_order_relaxed) != file->pool ||
+                 pgno > TARN_PGNO_MAX || (flags & ~(unsigned)TARN_GET_CREATE)))
         return get_slowly(th, file, pgno, flags, page);
     e = entry_find_home(th->entries, key, hash, entry_bucket(hash, th->bucket_mask, th->buckets));
     if (UNLIKELY(!e))

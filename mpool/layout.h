@@ -163,10 +163,11 @@ enum lane_counter {
 
 struct pool_lane {
     _Alignas(64) _Atomic uint32_t pin[LANE_PINS];
-    _Alignas(64) _Atomic uint32_t chain; /* first frame of further pins, + 1 */
-    _Atomic uint32_t group[2];           /* group locks held or about to be taken, + 1 */
-    _Atomic uint32_t extent;             /* extent being taken or drained, + 1 */
-    _Atomic uint32_t files;              /* 1: the lock of the file table is held or wanted */
+    _Alignas(64) uint32_t guard; /* 0: what stands behind the line is no pin */
+    _Atomic uint32_t chain;      /* first frame of further pins, + 1 */
+    _Atomic uint32_t group[2];   /* group locks held or about to be taken, + 1 */
+    _Atomic uint32_t extent;     /* extent being taken or drained, + 1 */
+    _Atomic uint32_t files;      /* 1: the lock of the file table is held or wanted */
     struct intent intent[INTENTS];
     _Atomic uint32_t reserve[BATCH_MAX];               /* frames kept ready, + 1; 0 empty */
     _Atomic uint32_t writing[BATCH_MAX];               /* frames marked wb, + 1; 0 empty */

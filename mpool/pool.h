@@ -31,8 +31,8 @@ struct tarn_thread {
     _Atomic uint8_t *ref;
     uint8_t *data;
     uint32_t unit_shift;
-    bool exchange; /* pins by exchange instead of store and heavy barrier */
-    struct tarn_mpool *pool;
+    bool exchange;                     /* pins by exchange instead of store and heavy barrier */
+    _Atomic(struct tarn_mpool *) pool; /* NULL: closed */
     _Atomic uint64_t *hits;
 
     /* what the rest needs */
@@ -45,7 +45,6 @@ struct tarn_thread {
     uint8_t *bounce;               /* copies on their way to a file: BOUNCE_BYTES, or NULL */
     struct tarn_thread *next_mine; /* the calling thread's handles (thread.c) */
     struct tarn_thread *next_of_pool;
-    _Atomic uint32_t closed; /* the pool is gone: freed by its thread */
 };
 
 enum { BOUNCE_BYTES = 256 * 1024 };

@@ -165,11 +165,11 @@ __attribute__((noinline)) static int put_slowly(struct tarn_thread *th, void *pa
 
 int tarn_page_put(tarn_thread *th, void *page, unsigned flags)
 {
-    _Atomic uint32_t *last = th->room + 1; /* the place taken last, mostly */
+    _Atomic uint32_t *last = th->room + 1; /* taken last, mostly; behind the line stands a 0 */
     uint64_t off = (uint64_t)((uint8_t *)page - th->data);
     uint32_t pin;
 
-    if (UNLIKELY(flags != 0 || !pin_has_room(last)))
+    if (UNLIKELY(flags != 0 || !pin_has_room(th->room)))
         return put_slowly(th, page, flags);
     pin = atomic_load_explicit(last, memory_order_relaxed);
     if (UNLIKELY(off != (uint64_t)((pin & PIN_FRAME) - 1) << th->unit_shift))

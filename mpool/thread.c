@@ -73,22 +73,6 @@ static int map_handle(struct tarn_thread **out)
     return ret;
 }
 
-static int take_handle(struct tarn_thread **out)
-{
-    int ret = 0;
-
-    lock_handles();
-    *out = unused;
-    if (unused)
-        unused = unused->next_mine;
-    unlock_handles();
-    if (!*out)
-        ret = map_handle(out);
-    if (ret == 0)
-        memset(*out, 0, sizeof(**out));
-    return ret;
-}
-
 static void free_bounce(struct tarn_thread *th)
 {
     const struct tarn_os *os = tarn_os_host();
@@ -163,6 +147,48 @@ static void thread_ends(void *arg)
     give_handle(th);
 }
 
+/* A handle of the calling thread whose pool has been closed. */
+static struct tarn_thread *closed_handle(void)
+{
+    struct tarn_thread *th = mine;
+
+    while (th && th->pool)
+        th = th->next_mine;
+    return th;
+}
+
+/* An empty handle in the calling thread's list. */
+static int take_handle(struct tarn_thread **out)
+{
+    const struct tarn_os *os = tarn_os_host();
+    struct tarn_thread *th = closed_handle();
+    int ret = 0;
+
+    if (th) {
+        *out = th;
+        return 0;
+    }
+    lock_handles();
+    th = unused;
+    if (th)
+        unused = th->next_mine;
+    unlock_handles();
+    if (!th)
+        ret = map_handle(&th);
+    if (ret != 0)
+        return ret;
+    ret = os->proc->on_thread_exit(os, thread_ends, th);
+    if (ret != 0) {
+        give_handle(th);
+        return ret;
+    }
+    memset(th, 0, sizeof(*th));
+    th->next_mine = mine;
+    mine = th;
+    *out = th;
+    return 0;
+}
+
 /* Where the pool's tables are; nothing of the lane. */
 static void know_pool(struct tarn_mpool *pool, struct tarn_thread *th)
 {
@@ -177,14 +203,19 @@ static void know_pool(struct tarn_mpool *pool, struct tarn_thread *th)
     th->pool = pool;
 }
 
-void thread_stand_in(struct tarn_mpool *pool, uint32_t lane, uint32_t tag, struct tarn_thread *th)
+static void know_lane(struct tarn_mpool *pool, uint32_t lane, uint32_t tag, struct tarn_thread *th)
 {
-    memset(th, 0, sizeof(*th));
     know_pool(pool, th);
     th->lane = lane;
     th->tag = tag;
     th->part = pool_lane_part(pool, lane);
     th->hits = th->part->hits;
+}
+
+void thread_stand_in(struct tarn_mpool *pool, uint32_t lane, uint32_t tag, struct tarn_thread *th)
+{
+    memset(th, 0, sizeof(*th));
+    know_lane(pool, lane, tag, th);
 }
 
 /*
@@ -205,7 +236,6 @@ static void clean_lane(struct tarn_thread *th)
 
 static int make(struct tarn_mpool *pool, struct tarn_thread **out)
 {
-    const struct tarn_os *os = tarn_os_host();
     struct tarn_thread *th;
     uint32_t lane, tag;
     int ret = region_check(pool->region);
@@ -214,22 +244,18 @@ static int make(struct tarn_mpool *pool, struct tarn_thread **out)
         ret = watch_forks();
     if (ret == 0)
         ret = rows_lane(pool->region, &lane, &tag);
-    if (ret == 0)
-        ret = take_handle(&th);
     if (ret != 0)
         return ret;
-    ret = os->proc->on_thread_exit(os, thread_ends, th);
-    if (ret != 0) {
-        give_handle(th);
-        return tarn_fail(pool->sink, ret, "pool: a thread's end cannot be noticed here");
-    }
-    thread_stand_in(pool, lane, tag, th);
+    ret = take_handle(&th);
+    if (ret != 0)
+        return tarn_fail(pool->sink, ret, "pool: no handle for this thread can be made");
+    know_lane(pool, lane, tag, th);
     clean_lane(th);
-    th->next_mine = mine;
-    mine = th;
-    link_to_pool(pool, th);
+    th->reserve_taken = 0;
+    th->chained = 0;
     th->pin = th->part->pin;
     pin_find_room(th);
+    link_to_pool(pool, th);
     *out = th;
     return 0;
 }
