@@ -87,6 +87,15 @@ static inline void io_make(struct io *io)
     io->os.file = &io->file;
 }
 
+/* Count from here on. */
+static inline void io_reset(struct io *io)
+{
+    for (int i = 0; i < IO_KINDS; i++) {
+        atomic_store(&io->calls[i], 0);
+        atomic_store(&io->bytes[i], 0);
+    }
+}
+
 /* ---- the pool ----------------------------------------------------------------------------------- */
 
 struct bed {
@@ -116,6 +125,7 @@ static inline void bed_make_as(struct bed *b, struct tarn_mpool_config config)
     MUST(bed_env(b, &b->env));
     MUST(tarn_mpool_open(b->env, NULL, &config, &b->pool));
     MUST(tarn_mpool_thread(b->pool, &b->th));
+    io_reset(&b->io);
 }
 
 /* bytes 0: 256 KiB; flags: TARN_REGION_PRIVATE or 0. */
