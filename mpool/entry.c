@@ -96,6 +96,17 @@ struct entry *entry_find(const struct tarn_mpool *pool, uint64_t key)
     return find_overflowed(pool, key);
 }
 
+uint32_t entry_distance(const struct tarn_mpool *pool, uint64_t key, const struct entry *e)
+{
+    uint32_t home = bucket_of(pool, hash_of(pool, key));
+    uint32_t bucket = entry_index(pool, e) / BUCKET_ENTRIES;
+    uint32_t passed = home / GROUP_BUCKETS == bucket / GROUP_BUCKETS
+                          ? (bucket - home) % GROUP_BUCKETS
+                          : GROUP_BUCKETS; /* the whole group, then the last one */
+
+    return passed * BUCKET_ENTRIES;
+}
+
 void entry_lock(struct tarn_thread *th, uint32_t group)
 {
     struct tarn_mpool *pool = th->pool;

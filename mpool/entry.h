@@ -62,6 +62,9 @@ struct entry *entry_find(const struct tarn_mpool *pool, uint64_t key);
 /* The group whose lock guards the keys that hash like key. */
 uint32_t entry_group_of(const struct tarn_mpool *pool, uint64_t key);
 
+/* How many entries a search for key looks at before e. */
+uint32_t entry_distance(const struct tarn_mpool *pool, uint64_t key, const struct entry *e);
+
 /* Locks of groups: one at a time, the overflow group's inside it. */
 void entry_lock(struct tarn_thread *th, uint32_t group);
 void entry_unlock(struct tarn_thread *th, uint32_t group);

@@ -95,10 +95,14 @@ static int claim_entry(struct tarn_thread *th, uint64_t key, uint32_t frame, str
     bool there;
 
     entry_lock(th, group);
-    there = entry_find(th->pool, key) != NULL;
-    *e = there ? NULL : entry_insert(th, key, frame, INTENT_LOAD);
+    *e = entry_find(th->pool, key);
+    there = *e != NULL;
+    if (!there)
+        *e = entry_insert(th, key, frame, INTENT_LOAD);
     entry_unlock(th, group);
     pool_count(th, COUNT_SEARCH, 1);
+    if (*e)
+        pool_count(th, COUNT_EXAMINED, entry_distance(th->pool, key, *e) + 1);
     if (there)
         return TARN_EAGAIN;
     if (!*e)
