@@ -385,6 +385,47 @@ static void other_boots_and_machines(void)
     end();
 }
 
+/* ---- the memory ---------------------------------------------------------------------------------- */
+
+static void mark_memory(uint64_t mark)
+{
+    DIR *d = opendir(home.path);
+    struct dirent *e;
+    int fd = -1;
+
+    while ((e = readdir(d)) != NULL)
+        if (strstr(e->d_name, ".mem") != NULL)
+            fd = openat(dirfd(d), e->d_name, O_WRONLY);
+    CU_ASSERT_EQUAL(pwrite(fd, &mark, sizeof(mark), 0), sizeof(mark));
+    (void)close(fd);
+    (void)closedir(d);
+}
+
+static void memory_that_is_not_a_regions(void)
+{
+    tarn_region *r = NULL;
+
+    begin();
+    make_one();
+    mark_memory(0); /* as if it had not been made to the end */
+    refused(TARN_ECORRUPT, "memory");
+    mark_memory(0x1234);
+    refused(TARN_ECORRUPT, "1234");
+    mark_memory(REGION_GONE); /* a remover died half way */
+    FAILS(TARN_ENOENT, home_attach(env, "one", 0, 0, &r));
+    CU_ASSERT_EQUAL(home_files(&home, 0), 0);
+    make_one();
+    mark_memory(REGION_GONE);
+    MUST(home_attach(env, "one", CREATE, 0, &r));
+    CU_ASSERT_EQUAL(tarn_region_created(r), 1);
+    CU_ASSERT_STRING_EQUAL((char *)tarn_region_memory(r, NULL), "");
+    OK(tarn_region_detach(r));
+    mark_memory(REGION_GONE);
+    OK(tarn_region_remove(env, "one", 0));
+    CU_ASSERT_EQUAL(home_files(&home, 0), 0);
+    end();
+}
+
 /* ---- publishing ---------------------------------------------------------------------------------- */
 
 static int lacks_unnamed, lacks_rename, fails_link;
@@ -466,6 +507,7 @@ int main(void)
         { "R12: files of another user", file_of_another_user },
         { "X8 R12: one who may not join takes nothing away", joiner_without_the_right },
         { "R17 X8: other boots and other machines", other_boots_and_machines },
+        { "R2 R19: memory that is not a region's", memory_that_is_not_a_regions },
         { "R2 R18 R11: every way to publish", every_way_to_publish },
         CU_TEST_INFO_NULL,
     };

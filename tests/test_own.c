@@ -359,6 +359,32 @@ static void death_while_growing(void)
     end();
 }
 
+static int wait_into_panic(struct side *me)
+{
+    tarn_region *r;
+    uint32_t tag;
+
+    if (come(&r, &tag) != 0)
+        return 1;
+    side_here(me);
+    return tarn_region_lock(r) == TARN_ERUNRECOVERY ? 0 : 2;
+}
+
+static void panic_while_others_wait(void)
+{
+    struct child c;
+
+    begin();
+    OK(tarn_region_lock(region));
+    child_start(&c, wait_into_panic, NULL);
+    CU_ASSERT(child_await(&c));
+    OK(tarn_region_panic(region));
+    OK(tarn_region_unlock(region)); /* what is held can be given back */
+    CU_ASSERT_EQUAL(child_end(&c), 0);
+    FAILS(TARN_ERUNRECOVERY, tarn_region_lock(region));
+    end();
+}
+
 static void *lock_and_end(void *arg)
 {
     *(int *)arg = tarn_region_lock(region);
@@ -532,6 +558,7 @@ int main(void)
         { "X29 L3: the lock of the dead is taken over, and said once", lock_of_the_dead },
         { "X29 L3: waiters are told of a death", waiters_are_told_of_a_death },
         { "X29 R27: death while memory is committed", death_while_growing },
+        { "Y12 M6: panic while others wait", panic_while_others_wait },
         { "a thread that ends with the lock", thread_ends_with_the_lock },
         CU_TEST_INFO_NULL,
     };

@@ -4,11 +4,16 @@
 #include <stdatomic.h>
 
 #include "home.h"
+#include "os/shim/fault.h"
 #include "proc.h"
+#include "region/own.h"
 #include "region/reap.h"
 #include "region/rows.h"
+#include "region/sizes.h"
 
 #define CREATE TARN_REGION_CREATE
+
+enum { LANES_OF_USERS_AT_FIRST = LANE_CHUNK - LANES_SPARE };
 
 static struct home home;
 static tarn_env *env;
@@ -313,6 +318,96 @@ static void lanes_that_a_caller_manages(void)
     end();
 }
 
+static int take_all_lanes(struct side *me)
+{
+    tarn_env *e;
+    tarn_region *r;
+    uint32_t lane, tag;
+
+    if (home_open_env(&home, &e) != 0 || home_attach(e, "one", 0, 0, &r) != 0)
+        return 1;
+    while (rows_lane_take(r, &lane, &tag) == 0)
+        continue;
+    side_here(me);
+    side_wait(me);
+    return 0;
+}
+
+static void lanes_of_the_dead(void)
+{
+    struct child c;
+    tarn_region *r;
+    uint32_t lane, tag;
+
+    begin();
+    r = make(0, 3);
+    child_start(&c, take_all_lanes, NULL);
+    CU_ASSERT(child_await(&c));
+    FAILS(TARN_ENOSPC, rows_lane(r, &lane, &tag));
+    child_kill(&c);
+    OK(rows_lane(r, &lane, &tag));
+    CU_ASSERT_EQUAL(threads_of(r), 1);
+    OK(tarn_region_detach(r));
+    end();
+}
+
+/* More regions than a thread remembers: its lane in each stays the same. */
+static void many_regions_of_one_thread(void)
+{
+    enum { MANY = 20 };
+    tarn_region *r[MANY];
+    uint32_t lane[MANY], tag[MANY], again, tag_again;
+
+    begin();
+    for (int i = 0; i < MANY; i++) {
+        MUST(home_attach(env, "x", TARN_REGION_PRIVATE, 0, &r[i]));
+        OK(rows_lane(r[i], &lane[i], &tag[i]));
+    }
+    for (int i = 0; i < MANY; i++) {
+        OK(rows_lane(r[i], &again, &tag_again));
+        CU_ASSERT_EQUAL(again, lane[i]);
+        CU_ASSERT_EQUAL(tag_again, tag[i]);
+        CU_ASSERT_EQUAL(threads_of(r[i]), 1);
+    }
+    for (int i = 0; i < MANY; i++)
+        OK(tarn_region_detach(r[i]));
+    end();
+}
+
+static void no_memory_for_more_lanes(void)
+{
+    struct tarn_region_config config = TARN_REGION_CONFIG_INIT;
+    struct tarn_env_config env_config = TARN_ENV_CONFIG_INIT;
+    struct region_plan large = plan;
+    struct fault *fault;
+    tarn_env *poor;
+    tarn_region *r;
+    uint32_t lane, tag;
+
+    begin();
+    MUST(fault_new(tarn_os_host(), &fault));
+    MUST(fault_choose(fault, "allocate"));
+    env_config.home = home.path;
+    env_config.os = fault_os(fault);
+    MUST(tarn_env_open(&env_config, &poor));
+    config.flags = CREATE;
+    large.lane_bytes = 4000;
+    MUST(region_attach(poor, "one", &config, &large, &r));
+    fault_arm(fault, 1, TARN_ENOSPC, FAULT_ALWAYS);
+    for (int i = LANES_OF_USERS_AT_FIRST; i > 0; i--)
+        OK(rows_lane_take(r, &lane, &tag));
+    FAILS(TARN_ENOSPC, rows_lane_take(r, &lane, &tag));
+    CU_ASSERT_PTR_NOT_NULL(strstr(tarn_last_message(), "mmap"));
+    CU_ASSERT_EQUAL(own_holder(&r->header->grow), 0);
+    CU_ASSERT_EQUAL(rows_lane_count(r), LANE_CHUNK);
+    fault_arm(fault, 0, TARN_ENOSPC, FAULT_ONCE);
+    OK(rows_lane_take(r, &lane, &tag));
+    OK(tarn_region_detach(r));
+    OK(tarn_env_close(poor));
+    fault_free(fault);
+    end();
+}
+
 /* A generation that is used up begins at 1 again, and only while nobody repairs. */
 static void generations_wrap(void)
 {
@@ -481,6 +576,45 @@ static void detached_by_another_thread(void)
     end();
 }
 
+/* Detached, but a thread of it still holds the life word; then it dies. */
+static int park_and_wait(struct side *me)
+{
+    pthread_barrier_t met, done;
+    struct joiner j = { .met = &met, .done = &done };
+
+    if (home_open_env(&home, &env) != 0)
+        return 1;
+    (void)pthread_barrier_init(&met, NULL, 2);
+    (void)pthread_barrier_init(&done, NULL, 2);
+    if (pthread_create(&j.thread, NULL, join_then_stay, &j) != 0)
+        return 1;
+    (void)pthread_barrier_wait(&met);
+    if (j.err != 0 || tarn_region_detach(j.region) != 0)
+        return 2;
+    side_here(me);
+    side_wait(me);
+    return 3;
+}
+
+static void parked_and_dead(void)
+{
+    struct child c;
+    tarn_region *r;
+
+    begin();
+    r = make(0, 0);
+    child_start(&c, park_and_wait, NULL);
+    CU_ASSERT(child_await(&c));
+    CU_ASSERT_EQUAL(row_state(atomic_load(&rows_at(r, 1)->state)), ROW_PARKED);
+    CU_ASSERT_EQUAL(reap_sweep(r), 0);
+    CU_ASSERT_EQUAL(row_state(atomic_load(&rows_at(r, 1)->state)), ROW_PARKED);
+    child_kill(&c);
+    CU_ASSERT_EQUAL(reap_sweep(r), 0); /* it held nothing */
+    CU_ASSERT_EQUAL(row_state(atomic_load(&rows_at(r, 1)->state)), ROW_FREE);
+    OK(tarn_region_detach(r));
+    end();
+}
+
 static void *join_and_end(void *arg)
 {
     struct joiner *j = arg;
@@ -523,6 +657,9 @@ int main(void)
         { "a lane for each thread, in chunks, up to the limit", lane_of_each_thread },
         { "no tag is used twice", tag_of_a_thread_that_ended },
         { "lanes that a caller manages", lanes_that_a_caller_manages },
+        { "X29: lanes of the dead", lanes_of_the_dead },
+        { "many regions of one thread", many_regions_of_one_thread },
+        { "R28 R20: no memory for more lanes", no_memory_for_more_lanes },
         { "generations wrap while nobody repairs", generations_wrap },
         { "a lane that is not idle stays its process's", lane_that_is_not_idle },
         CU_TEST_INFO_NULL,
@@ -534,6 +671,7 @@ int main(void)
     };
     static CU_TestInfo lives[] = {
         { "R22 X4: detached by another thread than joined", detached_by_another_thread },
+        { "X29: parked and dead", parked_and_dead },
         { "X29: the thread that joined has ended", joining_thread_ended },
         CU_TEST_INFO_NULL,
     };
