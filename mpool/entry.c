@@ -193,10 +193,10 @@ void entry_release(struct tarn_mpool *pool, struct entry *e, uint64_t w)
 static struct entry *take_in_bucket(struct tarn_thread *th, uint32_t bucket, uint64_t hash,
                                     uint32_t frame, unsigned intent)
 {
-    struct entry *b = th->pool->entries + (size_t)bucket * BUCKET_ENTRIES;
+    struct entry *first = th->pool->entries + (size_t)bucket * BUCKET_ENTRIES + entry_slot(hash);
 
     for (uint32_t i = 0; i < BUCKET_ENTRIES; i++) {
-        struct entry *e = b + ((entry_slot(hash) + i) & 3);
+        struct entry *e = entry_beside(first, i);
         uint64_t w = atomic_load_explicit(&e->pte, memory_order_relaxed);
 
         if ((w & PTE_STATE) == 0 && entry_claim(th, e, w, PTE_CL | frame, intent))

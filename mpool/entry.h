@@ -40,20 +40,30 @@ static inline uint32_t entry_bucket(uint64_t hash, uint32_t bucket_mask, uint32_
 /* The slot of a bucket to look at first. */
 static inline uint32_t entry_slot(uint64_t hash) { return (uint32_t)(hash >> 62); }
 
+/* The i-th entry of its bucket that a search looks at which begins with e: a bucket is one line. */
+static inline struct entry *entry_beside(struct entry *e, uint32_t i)
+{
+    return (struct entry *)((uintptr_t)e ^ i * sizeof(struct entry));
+}
+
+static inline bool entry_has(const struct entry *e, uint64_t key)
+{
+    return atomic_load_explicit(&e->key, memory_order_relaxed) == key;
+}
+
 /* The entry of key in its home bucket, where most are; NULL: look further with entry_find(). */
 static inline struct entry *entry_find_home(struct entry *entries, uint64_t key, uint64_t hash,
                                             uint32_t bucket)
 {
-    struct entry *first = entries + (size_t)bucket * BUCKET_ENTRIES;
-    uint32_t slot = entry_slot(hash);
+    struct entry *e = entries + (size_t)bucket * BUCKET_ENTRIES + entry_slot(hash);
 
-    for (uint32_t i = 0; i < BUCKET_ENTRIES; i++) {
-        struct entry *e = first + ((slot + i) & 3);
-
-        if (LIKELY(atomic_load_explicit(&e->key, memory_order_relaxed) == key))
-            return e;
-    }
-    return NULL;
+    if (LIKELY(entry_has(e, key)))
+        return e;
+    if (entry_has(entry_beside(e, 1), key))
+        return entry_beside(e, 1);
+    if (entry_has(entry_beside(e, 2), key))
+        return entry_beside(e, 2);
+    return entry_has(entry_beside(e, 3), key) ? entry_beside(e, 3) : NULL;
 }
 
 /* The entry that had key at some instant of the call; NULL proves nothing without the group lock. */

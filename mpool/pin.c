@@ -177,9 +177,12 @@ static bool all_pinned(const struct tarn_thread *th, const struct place *place)
 
 _Atomic uint32_t *pin_place(struct tarn_thread *th, int *err)
 {
-    struct place place = { line_place(th), 0 };
+    struct place place = { NULL, 0 };
 
     *err = 0;
+    if (pin_has_room(th->room))
+        return th->room;
+    place.at = line_place(th);
     if (!place.at)
         place = chained_place(th);
     if (all_pinned(th, &place))
@@ -194,7 +197,9 @@ _Atomic uint32_t *pin_place(struct tarn_thread *th, int *err)
 
 void pin_taken(struct tarn_thread *th, const _Atomic uint32_t *place)
 {
-    if (pin_in_line(th, place))
+    if (place == th->room && pin_has_room(place))
+        th->room--;
+    else if (pin_in_line(th, place))
         pin_find_room(th);
     else
         th->chained++;
