@@ -20,7 +20,10 @@ struct write_page {
     uint32_t frame;
 };
 
-/* Write back up to BATCH_MAX dirty pages, sorted by key; results are added to *r. */
+/*
+ * Write back up to BATCH_MAX dirty pages, sorted by key; results are added to *r.  A key of 0, of an
+ * entry that was emptied while the caller looked, is passed over.
+ */
 void write_pages(struct tarn_thread *th, struct write_page *pages, uint32_t n,
                  struct write_result *r);
 
