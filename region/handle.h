@@ -64,15 +64,15 @@ struct tarn_region {
     uint32_t row_gen;
     uint32_t mode;
     bool created;
-    bool private_;       /* of this process alone: nobody else can die */
-    _Atomic bool forked; /* we are a child of the one who attached */
-    _Atomic uint32_t free_lanes_lock;
+    bool private_;                    /* of this process alone: nobody else can die */
+    _Atomic bool forked;              /* we are a child of the one who attached */
+    _Atomic uint32_t free_lanes_lock; /* between threads: lane.thread of our lanes, life_thread */
     const struct region_layer *layer_ops[REGION_LAYERS];
     void *layer_ctx[REGION_LAYERS];
     struct tarn_region *next; /* in the environment's list */
 
     uint64_t serial;                  /* of this attach; no two in a process are equal */
-    uint64_t life_thread;             /* the thread that holds our row's life word; 0 nobody */
+    _Atomic uint64_t life_thread;     /* the thread that holds our row's life word; 0 nobody */
     uint32_t flags;                   /* enum tarn_region_flag */
     struct tarn_region *process_next; /* in the process's list (process.c) */
     _Atomic uint32_t busy;      /* ends of threads that look at it now: a detach waits for them */
