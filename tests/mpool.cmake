@@ -1,4 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
-foreach(name entry replace pin get)
+foreach(name entry replace pin get write sync)
   tarn_test(${name} LAYERS mpool LABELS core)
 endforeach()
+
+# The pool and the region once more, in a build where every write to a shared word is a step.
+set(stepped "")
+foreach(floor region mpool)
+  get_target_property(sources tarn_${floor} SOURCES)
+  list(TRANSFORM sources PREPEND ${PROJECT_SOURCE_DIR}/${floor}/)
+  list(APPEND stepped ${sources})
+endforeach()
+tarn_test(steps SOURCES test_steps.c ${stepped} LAYERS backends LABELS core)
+target_compile_options(test_steps PRIVATE -include ${CMAKE_CURRENT_SOURCE_DIR}/steps.h)
