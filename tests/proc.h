@@ -67,6 +67,7 @@ static inline void child_start(struct child *c, int (*fn)(struct side *me), void
 {
     int down[2], up[2];
 
+    (void)signal(SIGPIPE, SIG_IGN); /* a child that has ended early is a finding, not our end */
     if (pipe(down) != 0 || pipe(up) != 0) {
         perror("pipe");
         abort();
