@@ -13,6 +13,8 @@
  *
  * The environment stands on a table (struct io) that counts page I/O, fails what it is told to
  * fail, and calls a function before each read, write and fsync, so that a test can be inside one.
+ * Where it is told to hurry, sleeps are over at once: a bounded wait is then as long in tries, but
+ * not in seconds.
  */
 #ifndef TARN_TESTS_POOL_H
 #define TARN_TESTS_POOL_H
@@ -35,6 +37,8 @@ enum io_kind { IO_READ, IO_WRITE, IO_FSYNC, IO_KINDS };
 struct io {
     struct tarn_os os;
     struct tarn_os_file file;
+    struct tarn_os_misc misc;
+    _Atomic bool hurry; /* a sleep is over at once */
     _Atomic long calls[IO_KINDS];
     _Atomic long bytes[IO_KINDS];
     _Atomic int err[IO_KINDS]; /* what they return, instead of doing it; 0: they do it */
@@ -74,6 +78,13 @@ static inline int io_fsync(const struct tarn_os *os, tarn_file f, int data_only)
     return ret != 0 ? ret : os->below->file->fsync(os->below, f, data_only);
 }
 
+static inline int io_sleep(const struct tarn_os *os, uint64_t ns)
+{
+    const struct io *io = os->ctx;
+
+    return atomic_load(&io->hurry) ? TARN_OK : os->below->misc->sleep(os->below, ns);
+}
+
 static inline void io_make(struct io *io)
 {
     memset(io, 0, sizeof(*io));
@@ -81,10 +92,13 @@ static inline void io_make(struct io *io)
     io->file.pread = io_pread;
     io->file.pwrite = io_pwrite;
     io->file.fsync = io_fsync;
+    io->misc.size = sizeof(io->misc);
+    io->misc.sleep = io_sleep;
     io->os.size = sizeof(io->os);
     io->os.name = "counted";
     io->os.ctx = io;
     io->os.file = &io->file;
+    io->os.misc = &io->misc;
 }
 
 /* Count from here on. */
