@@ -315,8 +315,9 @@ struct hunt {
     struct tarn_thread *th;
     struct class_of_view mine;
     struct replace_view view;
-    uint32_t want, got;
-    uint32_t ndirty, pinned;
+    uint32_t want, got, pinned;
+    uint32_t nclean, ndirty;
+    uint32_t clean[BATCH_MAX];
     struct write_page dirty[BATCH_MAX];
     struct write_result wrote;
 };
@@ -325,7 +326,11 @@ static void hunt_begin(struct hunt *h, struct tarn_thread *th, uint32_t class_)
 {
     struct tarn_mpool *pool = th->pool;
 
-    *h = (struct hunt){ .th = th, .mine = { pool, class_ }, .want = batch_size(th, class_) };
+    h->th = th;
+    h->mine = (struct class_of_view){ pool, class_ };
+    h->want = batch_size(th, class_);
+    h->got = h->pinned = h->nclean = h->ndirty = 0;
+    h->wrote = (struct write_result){ 0 };
     h->view = (struct replace_view){
         .ref = pool->ref,
         .hand = &pool->header->hand[class_],
@@ -356,15 +361,13 @@ static uint32_t take_discards(struct hunt *h, uint32_t *out)
 }
 
 /*
- * Dirty pages among the candidates are kept for one write together.  A FREE frame is there only if
- * whoever freed it died before he could say so: say it.
+ * Keep the candidates, clean and dirty apart.  A FREE frame is there only if whoever freed it died
+ * before he could say so: say it.
  */
-static void sort_out(struct hunt *h, const uint32_t *frames, uint32_t n, uint32_t *clean,
-                     uint32_t *nclean)
+static void sort_out(struct hunt *h, const uint32_t *frames, uint32_t n)
 {
     struct tarn_mpool *pool = h->th->pool;
 
-    *nclean = 0;
     for (uint32_t i = 0; i < n; i++) {
         struct entry *e = pool_entry_of(pool, frames[i]);
         uint64_t w;
@@ -374,11 +377,34 @@ static void sort_out(struct hunt *h, const uint32_t *frames, uint32_t n, uint32_
             evict_freed(pool, frames[i]);
         if (!e || !pool_resident(e, frames[i], &w))
             continue;
-        if (!pool_dirty(pool, w))
-            clean[(*nclean)++] = frames[i];
-        else if (h->ndirty < BATCH_MAX)
+        if (pool_dirty(pool, w) && h->ndirty < BATCH_MAX)
             h->dirty[h->ndirty++] = (struct write_page){ atomic_load(&e->key), frames[i] };
+        else if (!pool_dirty(pool, w) && h->nclean < BATCH_MAX)
+            h->clean[h->nclean++] = frames[i];
     }
+}
+
+/* Candidates until there are as many as are wanted still, or the clock has been round. */
+static void gather(struct hunt *h, uint64_t *moved)
+{
+    uint32_t found[BATCH_MAX], n, want = h->want - h->got;
+
+    while (h->nclean + h->ndirty < want && *moved <= h->view.limit) {
+        n = replace_next(&h->view, want - h->nclean - h->ndirty, found, moved);
+        sort_out(h, found, n);
+    }
+}
+
+static void evict_clean(struct hunt *h)
+{
+    static const struct evict_plan plan = { false, false, 0 };
+    uint32_t want = h->want - h->got;
+    uint32_t went =
+        evict_pages(h->th, h->clean, h->nclean < want ? h->nclean : want, &plan, &h->pinned);
+
+    pool_count(h->th, COUNT_EVICT_CLEAN, went);
+    h->got += went;
+    h->nclean = 0;
 }
 
 static void write_dirty(struct hunt *h)
@@ -398,30 +424,22 @@ static void write_dirty(struct hunt *h)
     h->ndirty = 0;
 }
 
-/* Once round the clock, or until there is enough. */
+/*
+ * Once round the clock, or until there is about enough: half of it, since a write for a few pages
+ * more would cost more than it brings.
+ */
 static void hunt_round(struct hunt *h)
 {
-    static const struct evict_plan plan = { false, false, 0 };
-    uint32_t found[BATCH_MAX], clean[BATCH_MAX], n, nclean, went;
+    uint32_t found[BATCH_MAX];
     uint64_t moved = 0;
 
-    n = take_discards(h, found);
-    while (h->got < h->want && moved <= h->view.limit) {
-        if (n == 0)
-            n = replace_next(&h->view, h->want, found, &moved);
-        sort_out(h, found, n, clean, &nclean);
-        n = 0;
-        nclean = nclean < h->want - h->got ? nclean : h->want - h->got;
-        if (nclean != 0) {
-            went = evict_pages(h->th, clean, nclean, &plan, &h->pinned);
-            pool_count(h->th, COUNT_EVICT_CLEAN, went);
-            h->got += went;
-        }
-        if (h->ndirty == BATCH_MAX || (h->ndirty >= h->want && h->got == 0))
+    sort_out(h, found, take_discards(h, found));
+    do {
+        gather(h, &moved);
+        evict_clean(h);
+        if (2 * h->got < h->want)
             write_dirty(h);
-    }
-    if (h->got == 0)
-        write_dirty(h);
+    } while (2 * h->got < h->want && moved <= h->view.limit);
 }
 
 static int no_victim(const struct hunt *h)

@@ -23,7 +23,8 @@
  *      exchange mode the pin is an exchange and b is empty: pin, re-read, claim and scan are then
  *      all seq_cst, and one of the two must see the other.
  *   3. A pin never changes its place, so that a scan cannot miss it on the move.
- *   4. The number of lanes and the chains are read after b, for the same reason.
+ *   4. The number of lanes, who has them, and the chains are read after b, for the same reason; a lane
+ *      that nobody has holds no pin.
  *   5. A chained frame is filled with zeros before it is chained and stays until the lane has no pin
  *      in it; a scanner that is late in such a frame reads nonsense, checks every number that it
  *      follows, and at worst believes in a pin that is not there.
@@ -297,7 +298,8 @@ void pin_scan(struct tarn_thread *th, struct pin_batch *batch)
     }
     lanes = rows_lane_count(pool->region);
     for (uint32_t i = 0; i < lanes; i++)
-        pin_walk(pool, i, mark_pinned, &ix);
+        if (lane_holder(atomic_load(&region_lane(pool->region, i)->owner)) != 0)
+            pin_walk(pool, i, mark_pinned, &ix);
 }
 
 /*
