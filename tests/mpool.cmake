@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-foreach(name entry replace pin get write sync evict)
+foreach(name entry replace pin get write sync evict extent)
   tarn_test(${name} LAYERS mpool LABELS core)
 endforeach()
 
@@ -13,4 +13,6 @@ endforeach()
 tarn_test(steps SOURCES test_steps.c ${stepped} LAYERS backends LABELS core)
 target_compile_options(test_steps PRIVATE -include ${CMAKE_CURRENT_SOURCE_DIR}/steps.h)
 
-tarn_test(mpool_storm LAYERS mpool LABELS core)
+foreach(name race mpool_storm)
+  tarn_test(${name} LAYERS mpool LABELS core)
+endforeach()
