@@ -106,7 +106,7 @@ static int hold_many(struct worker *w)
         ret = tarn_page_get(w->b.th, w->file[RO], from + n, 0, &page[n]);
         n += ret == 0;
     }
-    if (ret != 0 && ret != TARN_ENOMEM) /* the pool is small */
+    if (ret != 0)
         return failed(w, "get many", RO, from + n);
     for (uint32_t i = 0; i < n; i++)
         if (tarn_page_put(w->b.th, page[i], i % 4 == 0 ? TARN_PAGE_DISCARD : 0) != 0)
@@ -162,7 +162,7 @@ static int step(struct worker *w)
         return change(w, RW);
     if (dice < 970)
         return change(w, BIG_FILE);
-    if (dice < 980)
+    if (dice < 980 && w->place == 0) /* the pool has no room for two such */
         return hold_many(w);
     if (dice < 988)
         return sync_all(w);
