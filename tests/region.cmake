@@ -5,4 +5,10 @@ endforeach()
 foreach(name own death fork region_fault)
   tarn_test(${name} LAYERS region LABELS core)
 endforeach()
-tarn_test(storm LAYERS region TIMEOUT 120)
+
+# Kills: fewer where all is slower.
+set(kills 400)
+if(TARN_SANITIZE)
+  set(kills 40)
+endif()
+tarn_test(storm LAYERS region ARGS ${kills} TIMEOUT 120)

@@ -85,13 +85,23 @@ static void child_that_only_leaves(void)
 
 /* ---- with reattach ------------------------------------------------------------------------------- */
 
+static int open_files(void)
+{
+    int n = 0;
+
+    for (int fd = 0; fd < 1024; fd++)
+        n += fcntl(fd, F_GETFD) != -1;
+    return n;
+}
+
 static int take_part(struct side *me)
 {
     uint32_t row = region->row;
+    int files = open_files();
 
     if (tarn_region_lock(region) != TARN_EFORK || tarn_env_reattach(env) != 0)
         return 1;
-    if (region->row == row)
+    if (region->row == row || open_files() != files) /* the parent's lock file is closed */
         return 2;
     if (tarn_region_unlock(region) != TARN_EPERM) /* the lock is the parent's */
         return 3;
