@@ -7,7 +7,7 @@ foreach(name own death fork region_fault)
 endforeach()
 
 # Kills: fewer where all is slower.
-set(kills 400)
+set(kills 200)
 if(TARN_SANITIZE)
   set(kills 40)
 endif()
