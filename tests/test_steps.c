@@ -9,7 +9,8 @@
  * begun.  In a second test the one who meets the victim first is killed, too, and a third survives.
  *
  * A pool is made anew for each death, so that n names the same place each time.  Without arguments
- * some hundred places are tried, spread by a fixed seed; test_steps all tries each.
+ * some hundred places are tried, spread by a fixed seed; test_steps all tries each, test_steps N M one
+ * pair of them a hundred times.
  */
 #include "audit.h"
 #include "proc.h"
@@ -25,6 +26,7 @@ enum {
 static struct progress *progress;
 static struct bed bed; /* the survivor's; only its home and files last from death to death */
 static bool all;
+static long only[2]; /* the one pair of steps to try */
 
 /* ---- steps --------------------------------------------------------------------------------------- */
 
@@ -336,12 +338,17 @@ static void a_death_at_each_step(void)
 {
     long steps = atomic_load(&progress->steps), stride = all ? 1 : steps / 300 + 1;
 
-    for (long n = 1; n < steps; n += 1 + (all ? 0 : (long)(next_random() % (2 * stride))))
+    for (long n = 1; n < steps && only[0] == 0;
+         n += 1 + (all ? 0 : (long)(next_random() % (2 * stride))))
         one_death(n);
 }
 
 static void a_repairer_dies_too(void)
 {
+    for (int i = 0; only[0] != 0 && i < 100; i++)
+        two_deaths(only[0], only[1]);
+    if (only[0] != 0)
+        return;
     long steps = atomic_load(&progress->steps) + 1, tries = all ? 10 * steps : 200;
 
     for (long i = 0; i < tries; i++)
@@ -363,5 +370,7 @@ int main(int argc, char **argv)
     };
 
     all = argc > 1 && strcmp(argv[1], "all") == 0;
+    for (int i = 1; i < argc && i < 3 && !all; i++)
+        only[i - 1] = strtol(argv[i], NULL, 10);
     return run_suites(suites);
 }
