@@ -200,6 +200,11 @@ static int take_any(struct tarn_region *region, uint64_t thread, uint32_t *lane,
         uint32_t count = rows_lane_count(region);
         int err;
 
+        /* To commit or to repair, this thread may have had to take one already (rule 4). */
+        if (thread != MANAGED && find_mine(region, thread, h->spare_lanes, lane)) {
+            *tag = rows_lane_tag(region, *lane);
+            return TARN_OK;
+        }
         if (take_committed(region, thread, lane, tag))
             return TARN_OK;
         if (count < h->spare_lanes + h->limit_threads) {
