@@ -102,6 +102,9 @@ static inline void check_suite_failed(const CU_pSuite suite)
 static inline int run_suites(CU_SuiteInfo *suites)
 {
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
+#ifdef CHECK_BACKEND_PATH
+    (void)setenv("TARN_BACKEND_PATH", CHECK_BACKEND_PATH, 0); /* started by hand */
+#endif
     if (CU_initialize_registry() != CUE_SUCCESS || CU_register_suites(suites) != CUE_SUCCESS) {
         printf("not ok - cunit: %s\n", CU_get_error_msg());
         return EXIT_FAILURE;
