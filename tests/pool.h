@@ -12,7 +12,7 @@
  *     bed_remove(&b);
  *
  * The environment stands on a table (struct io) that counts page I/O, fails what it is told to
- * fail, and calls a function before each read, write and fsync, so that a test can be inside one.
+ * fail, and calls a function before each read, write, fsync and look at a lock byte, so that a test can be inside one.
  * Where it is told to hurry, sleeps are over at once: a bounded wait is then as long in tries, but
  * not in seconds.
  */
@@ -32,12 +32,13 @@ enum { PAGE = 4096 }; /* the usual one here */
 
 /* ---- the table ---------------------------------------------------------------------------------- */
 
-enum io_kind { IO_READ, IO_WRITE, IO_FSYNC, IO_KINDS };
+enum io_kind { IO_READ, IO_WRITE, IO_FSYNC, IO_LOCK, IO_KINDS };
 
 struct io {
     struct tarn_os os;
     struct tarn_os_file file;
     struct tarn_os_misc misc;
+    struct tarn_os_sync sync;
     _Atomic bool hurry; /* a sleep is over at once */
     _Atomic long calls[IO_KINDS];
     _Atomic long bytes[IO_KINDS];
@@ -78,6 +79,15 @@ static inline int io_fsync(const struct tarn_os *os, tarn_file f, int data_only)
     return ret != 0 ? ret : os->below->file->fsync(os->below, f, data_only);
 }
 
+/* A lock byte of another participant is looked at, or taken. */
+static inline int io_lock_byte(const struct tarn_os *os, tarn_file f, uint64_t byte,
+                               enum tarn_lockop op, int *held)
+{
+    int ret = io_step(os->ctx, IO_LOCK, byte, 0);
+
+    return ret != 0 ? ret : os->below->sync->lock_byte(os->below, f, byte, op, held);
+}
+
 static inline int io_sleep(const struct tarn_os *os, uint64_t ns)
 {
     const struct io *io = os->ctx;
@@ -92,6 +102,8 @@ static inline void io_make(struct io *io)
     io->file.pread = io_pread;
     io->file.pwrite = io_pwrite;
     io->file.fsync = io_fsync;
+    io->sync.size = sizeof(io->sync);
+    io->sync.lock_byte = io_lock_byte;
     io->misc.size = sizeof(io->misc);
     io->misc.sleep = io_sleep;
     io->os.size = sizeof(io->os);
@@ -99,6 +111,7 @@ static inline void io_make(struct io *io)
     io->os.ctx = io;
     io->os.file = &io->file;
     io->os.misc = &io->misc;
+    io->os.sync = &io->sync;
 }
 
 /* Count from here on. */

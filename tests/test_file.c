@@ -577,6 +577,62 @@ static void opened_and_closed_by_all(void)
     end();
 }
 
+/* ---- opened while it is being closed ------------------------------------------------------------ */
+
+static _Atomic int opened, open_result;
+static pthread_t opener_id;
+
+static void *open_again(void *arg)
+{
+    (void)arg;
+    atomic_store(&open_result, bed_open_file(&b, "file", PAGE, 0, &second));
+    atomic_store(&opened, 1);
+    return NULL;
+}
+
+/*
+ * In the middle of a close.  It is right if the opener waits for the end of that, so this waits for
+ * him a bounded number of times.
+ */
+static void open_in_the_middle(void *ctx, enum io_kind kind, uint64_t off, size_t len)
+{
+    (void)ctx;
+    (void)off;
+    (void)len;
+    if (kind != IO_LOCK)
+        return;
+    b.io.before = NULL;
+    (void)pthread_create(&opener_id, NULL, open_again, NULL);
+    for (int i = 0; i < 5000 && atomic_load(&opened) == 0; i++)
+        (void)sched_yield();
+}
+
+static void opened_while_it_is_closed(void)
+{
+    struct tarn_mpf_stat st;
+    struct bed other;
+
+    begin();
+    MUST(bed_join(&b, &other)); /* somebody whose lock byte is looked at */
+    file = bed_file(&b, "file", PAGE, 0);
+    CU_ASSERT(bed_touch(&b, file, PAGE, 3));
+    atomic_store(&opened, 0);
+    b.io.before = open_in_the_middle;
+    OK(tarn_mpf_close(file));
+    CU_ASSERT_PTR_NULL(b.io.before); /* the point was reached */
+    CU_ASSERT_EQUAL(pthread_join(opener_id, NULL), 0);
+    MUST(atomic_load(&open_result));
+    OK(tarn_mpf_stat(second, &st));
+    CU_ASSERT_EQUAL(st.openers, 1);
+    CU_ASSERT_EQUAL(bed_stat(&b).files, 1);
+    bed_change(&b, second, PAGE, 3, 1);
+    OK(tarn_mpf_sync(second));
+    CU_ASSERT(bed_has(&b, "file", PAGE, 3, 1));
+    OK(tarn_mpf_close(second));
+    OK(bed_leave(&other));
+    end();
+}
+
 int main(void)
 {
     static CU_TestInfo tests[] = {
@@ -601,6 +657,7 @@ int main(void)
         { "F6: as many files as asked for", as_many_as_asked_for },
         { "M9: the same page number of 200 files", many_files },
         { "F5 F8: opened and closed by all at once", opened_and_closed_by_all },
+        { "F5 F9: opened while it is being closed", opened_while_it_is_closed },
         CU_TEST_INFO_NULL,
     };
     static CU_SuiteInfo suites[] = {
