@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-foreach(name entry replace pin get write sync evict extent file)
+foreach(name entry replace pin get write sync evict extent file pool)
   tarn_test(${name} LAYERS mpool LABELS core)
 endforeach()
 
@@ -13,6 +13,6 @@ endforeach()
 tarn_test(steps SOURCES test_steps.c ${stepped} LAYERS backends LABELS core)
 target_compile_options(test_steps PRIVATE -include ${CMAKE_CURRENT_SOURCE_DIR}/steps.h)
 
-foreach(name race mpool_storm)
+foreach(name repair race mpool_storm)
   tarn_test(${name} LAYERS mpool LABELS core)
 endforeach()
