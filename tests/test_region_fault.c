@@ -23,6 +23,7 @@ static const struct {
     { "unlink", "a name that clears up after another failure: the next one clears it" },
     { "map", "a smaller reserve is asked for when memory is short" },
     { "unmap", "only looked at: the mapping is gone all the same" },
+    { "module_open", "another backend serves, or the one that is linked in" },
     { "dirlist", "what else is installed, for messages" },
     { "exists", "only whether a lock file may be cleared away: it is left" },
     { "ioinfo", "only whether another failure is worth a message" },
