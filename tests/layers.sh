@@ -59,22 +59,20 @@ for module in "$build"/backends/*.so; do
 done
 
 # The library shows what the public headers declare, all of it and nothing else.
-if [ -n "$(objects mpool)" ]; then
-    wrong=$(
-        {
-            nm -D --defined-only "$build/libtarn.so" | awk '{ print "exported " $3 }'
-            cat "$source"/include/tarn/*.h | grep -v '^#' | tr '\n' ' ' | grep -oE 'TARN_API [^;(]*\(' |
-                sed 's/ *($//; s/.*[ *]/declared /'
-        } | awk '{ has[$1, $2] = 1; names[$2] = 1 }
-            END {
-                for (name in names) {
-                    if (!(("exported", name) in has)) print "#   declared and not there: " name
-                    if (!(("declared", name) in has)) print "#   there and not declared: " name
-                }
-            }' | sort
-    )
-    verdict 'the library shows what its headers declare' "$wrong"
-fi
+wrong=$(
+    {
+        nm -D --defined-only "$build/libtarn.so" | awk '{ print "exported " $3 }'
+        cat "$source"/include/tarn/*.h | grep -v '^#' | tr '\n' ' ' | grep -oE 'TARN_API [^;(]*\(' |
+            sed 's/ *($//; s/.*[ *]/declared /'
+    } | awk '{ has[$1, $2] = 1; names[$2] = 1 }
+        END {
+            for (name in names) {
+                if (!(("exported", name) in has)) print "#   declared and not there: " name
+                if (!(("declared", name) in has)) print "#   there and not declared: " name
+            }
+        }' | sort
+)
+verdict 'the library shows what its headers declare' "$wrong"
 
 # Freestanding headers are the compiler's; string.h declares what is allowed above.
 wrong=$(cd "$source" && find include backends region mpool \( -name '*.c' -o -name '*.h' \) -print | sort | xargs grep -nE '^[ \t]*#[ \t]*include[ \t]*<' |
