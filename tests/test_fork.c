@@ -254,6 +254,76 @@ static void removed_before_reattach(void)
     home_remove(&home);
 }
 
+/* ---- memory that only children share ------------------------------------------------------------- */
+
+static int find_anon(void *ctx, const struct tarn_backend_info *info)
+{
+    *(int *)ctx += strcmp(info->name, "anon") == 0 && (info->caps & TARN_CAP_FORK) != 0;
+    return 0;
+}
+
+/* A child may also join by name, in an environment of its own. */
+static int join_as_child(struct side *me)
+{
+    tarn_region *r;
+    tarn_env *e;
+
+    (void)me;
+    if (home_open_env(&home, &e) != 0 || home_attach(e, "anon", 0, 0, &r) != 0)
+        return 1;
+    strcpy(tarn_region_memory(r, NULL), "joined");
+    if (tarn_region_detach(r) != 0)
+        return 2;
+    return tarn_region_remove(e, "anon", 0) == TARN_EBUSY ? 0 : 3;
+}
+
+static void memory_of_the_family(void)
+{
+    struct tarn_env_config config = TARN_ENV_CONFIG_INIT;
+    struct child c;
+    int found = 0;
+
+    home_make(&home);
+    MUST(home_open_env(&home, &env));
+    OK(tarn_backend_list(env, 65536, find_anon, &found));
+    OK(tarn_env_close(env));
+    if (found == 0) {
+        home_remove(&home);
+        SKIP("no backend is shared by fork only");
+    }
+    config.home = home.path;
+    config.backend_required = "anon";
+    MUST(tarn_env_open(&config, &env));
+    MUST(home_attach(env, "anon", CREATE, 0, &region));
+    CU_ASSERT_EQUAL(home_files(&home, 0), 2);
+    child_start(&c, join_as_child, NULL);
+    CU_ASSERT_EQUAL(child_end(&c), 0);
+    CU_ASSERT_STRING_EQUAL((char *)tarn_region_memory(region, NULL), "joined");
+    child_start(&c, die_as_participant, NULL);
+    CU_ASSERT(child_await(&c));
+    CU_ASSERT_EQUAL(living(), 2);
+    child_kill(&c);
+    FAILS(TARN_EOWNERDEAD, tarn_region_lock(region));
+    OK(tarn_region_unlock(region));
+    child_start(&c, take_part, NULL);
+    CU_ASSERT(child_await(&c));
+    child_go_on(&c);
+    CU_ASSERT(child_await(&c));
+    CU_ASSERT_STRING_EQUAL((char *)tarn_region_memory(region, NULL), "child");
+    child_go_on(&c);
+    CU_ASSERT_EQUAL(child_end(&c), 0);
+    OK(tarn_region_detach(region)); /* the memory goes with the last one */
+    FAILS(TARN_ENOENT, home_attach(env, "anon", 0, 0, &region));
+    MUST(home_attach(env, "anon", CREATE, 0, &region));
+    CU_ASSERT_EQUAL(tarn_region_created(region), 1);
+    CU_ASSERT_STRING_EQUAL((char *)tarn_region_memory(region, NULL), "");
+    OK(tarn_region_detach(region));
+    OK(tarn_region_remove(env, "anon", 0));
+    CU_ASSERT_EQUAL(home_files(&home, 0), 0);
+    OK(tarn_env_close(env));
+    home_remove(&home);
+}
+
 /* ---- fork among threads -------------------------------------------------------------------------- */
 
 static _Atomic int stop;
@@ -311,6 +381,7 @@ int main(void)
         { "X29: a child that dies", child_that_dies },
         { "X29: a parent that dies", parent_that_dies },
         { "R9: private memory is the parent's", private_memory_is_the_parents },
+        { "R13 P3: memory that only children share", memory_of_the_family },
         { "R26: removed before reattach", removed_before_reattach },
         { "fork while other threads attach", fork_while_threads_attach },
         CU_TEST_INFO_NULL,
