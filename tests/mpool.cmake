@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-foreach(name entry replace pin get write sync evict extent file pool)
+foreach(name entry replace pin get write sync evict extent file pool pool_fault)
   tarn_test(${name} LAYERS mpool LABELS core)
 endforeach()
 
@@ -10,9 +10,10 @@ foreach(floor region mpool)
   list(TRANSFORM sources PREPEND ${PROJECT_SOURCE_DIR}/${floor}/)
   list(APPEND stepped ${sources})
 endforeach()
-tarn_test(steps SOURCES test_steps.c ${stepped} LAYERS backends LABELS core)
+tarn_test(steps SOURCES test_steps.c ${stepped} LAYERS backends LABELS core no-tsan)
 target_compile_options(test_steps PRIVATE -include ${CMAKE_CURRENT_SOURCE_DIR}/steps.h)
 
-foreach(name repair race mpool_storm)
+foreach(name repair race)
   tarn_test(${name} LAYERS mpool LABELS core)
 endforeach()
+tarn_test(mpool_storm LAYERS mpool LABELS core no-tsan)

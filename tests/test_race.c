@@ -327,12 +327,34 @@ static void whole_race(const char *mode, bool processes)
     bed_remove(&bed);
 }
 
-static void processes_by_exchange(void) { whole_race("exchange", true); }
+/*
+ * What another process does between two accesses of this one, ThreadSanitizer cannot see: a frame that
+ * it has loaded anew looks like a race of ours.
+ */
+#if defined(__SANITIZE_THREAD__)
+#define ONE_PROCESS_ONLY 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define ONE_PROCESS_ONLY 1
+#endif
+#endif
+#ifndef ONE_PROCESS_ONLY
+#define ONE_PROCESS_ONLY 0
+#endif
+
+static void processes_by_exchange(void)
+{
+    if (ONE_PROCESS_ONLY)
+        SKIP("ThreadSanitizer sees one process");
+    whole_race("exchange", true);
+}
 
 static void threads_by_exchange(void) { whole_race("exchange", false); }
 
 static void processes_by_barrier(void)
 {
+    if (ONE_PROCESS_ONLY)
+        SKIP("ThreadSanitizer sees one process");
     if (asked != NULL && strcmp(asked, "barrier") != 0)
         SKIP("TARN_PIN asks for another mode");
     whole_race("barrier", true);
