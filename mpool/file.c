@@ -201,6 +201,7 @@ struct opening {
     tarn_file fd;
     bool writable;
     uint32_t id;
+    uint32_t known_size, known_clear; /* what others have it open with, if that is something else */
 };
 
 static int make_record(struct opening *o)
@@ -211,10 +212,7 @@ static int make_record(struct opening *o)
 
     o->id = free_record(o->th);
     if (o->id == 0)
-        return tarn_fail(pool->sink, TARN_ENOSPC,
-                         "%s: the pool knows %u files already, as many as it was made for "
-                         "(max_files)",
-                         o->path, pool->header->max_files);
+        return TARN_ENOSPC;
     record = pool_file(pool, o->id);
     atomic_store(&record->state, FILE_MAKING);
     record->page_size = o->config.page_size;
@@ -236,17 +234,16 @@ static int make_record(struct opening *o)
     return 0;
 }
 
-static int check_record(const struct opening *o)
+static int check_record(struct opening *o)
 {
     struct tarn_mpool *pool = o->th->pool;
     struct file_record *record = pool_file(pool, o->id);
 
-    if (record->page_size != o->config.page_size || record->clear_len != o->config.clear_len)
-        return tarn_fail(pool->sink, TARN_EINVAL,
-                         "%s: asked for pages of %u bytes, %u cleared; the pool has it open with "
-                         "pages of %u bytes, %u cleared",
-                         o->path, o->config.page_size, o->config.clear_len, record->page_size,
-                         record->clear_len);
+    if (record->page_size != o->config.page_size || record->clear_len != o->config.clear_len) {
+        o->known_size = record->page_size;
+        o->known_clear = record->clear_len;
+        return TARN_EINVAL;
+    }
     /* nobody had it open, so nobody knows what became of its length */
     if (file_openers(pool, record) == 0 && o->st.size != 0)
         file_raise_last(record, o->st.size / record->page_size - 1);
@@ -426,6 +423,14 @@ static int attach_channel(struct tarn_mpool *pool, struct tarn_mpf *file, bool w
     return ret;
 }
 
+static int close_failed(struct tarn_mpool *pool, const char *path, int err)
+{
+    struct env_reason why;
+
+    return tarn_fail(pool->sink, err, "%s: closing the page file failed: %s", path,
+                     env_reason(pool->os, &why));
+}
+
 /* Take the handle out of the pool; *last: this process has no other one of its file. */
 static int detach_channel(struct tarn_mpool *pool, struct tarn_mpf *file, bool *last)
 {
@@ -545,6 +550,25 @@ static int make_handle(struct opening *o, struct tarn_mpf *file)
     return ret;
 }
 
+/* Why there is no handle: said when the table's lock is open again. */
+static int refused(const struct opening *o, int err)
+{
+    struct tarn_mpool *pool = o->th->pool;
+
+    if (o->id == 0)
+        return tarn_fail(pool->sink, err,
+                         "%s: the pool knows %u files already, as many as it was made for "
+                         "(max_files)",
+                         o->path, pool->header->max_files);
+    if (o->known_size != 0)
+        return tarn_fail(pool->sink, err,
+                         "%s: asked for pages of %u bytes, %u cleared; the pool has it open with "
+                         "pages of %u bytes, %u cleared",
+                         o->path, o->config.page_size, o->config.clear_len, o->known_size,
+                         o->known_clear);
+    return tarn_fail(pool->sink, err, "%s: no memory for a handle", o->path);
+}
+
 int tarn_mpf_open(tarn_mpool *pool, const char *path, const struct tarn_mpf_config *config,
                   tarn_mpf **out)
 {
@@ -565,14 +589,15 @@ int tarn_mpf_open(tarn_mpool *pool, const char *path, const struct tarn_mpf_conf
         return ret;
     o.writable = !(o.config.flags & TARN_MPF_RDONLY);
     ret = open_file(&o);
-    if (ret == 0)
-        ret = os->misc->malloc(os, sizeof(struct tarn_mpf), &file);
+    if (ret == 0 && (ret = os->misc->malloc(os, sizeof(struct tarn_mpf), &file)) != 0)
+        (void)tarn_fail(pool->sink, ret, "%s: no memory for a handle", o.path);
     if (ret == 0)
         ret = extent_ensure(o.th, (uint32_t)__builtin_ctz(o.config.page_size) - 9);
     if (ret == 0) {
         table_lock(o.th);
         ret = make_handle(&o, file);
         table_unlock(o.th);
+        ret = ret != 0 ? refused(&o, ret) : 0;
     }
     if (o.fd != TARN_NO_FILE)
         (void)os->file->close(os, o.fd);
@@ -624,10 +649,14 @@ int tarn_mpf_close(tarn_mpf *file)
     if (ret == 0)
         ret = thread_get(pool, &th);
     closed = detach_channel(pool, file, &last);
+    if (closed != 0)
+        (void)close_failed(pool, file->record->path, closed);
     if (ret == 0 && last) {
-        pinned = pins_of(pool, file->id);
         (void)reap_sweep(pool->region);
         table_lock(th);
+        if (!has_handle(pool,
+                        file->id)) /* else another thread has opened it, and has its own pins */
+            pinned = pins_of(pool, file->id);
         leave(th, file->id);
         table_unlock(th);
     }
@@ -650,6 +679,8 @@ int file_close_all(struct tarn_mpool *pool)
     }
     while (pool->channels) {
         t = remove_channel(pool, pool->channels);
+        if (t != 0)
+            (void)close_failed(pool, "pool", t);
         ret = ret ? ret : t;
     }
     return ret;

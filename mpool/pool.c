@@ -196,10 +196,11 @@ int tarn_mpool_open(tarn_env *env, const char *name, const struct tarn_mpool_con
                         c.flags & ~known);
     if (ret == 0)
         ret = plan_make(&c, &env->sink, &plan);
-    if (ret == 0)
-        ret = env->os->misc->malloc(env->os, sizeof(*pool), &p);
     if (ret != 0)
         return ret;
+    ret = env->os->misc->malloc(env->os, sizeof(*pool), &p);
+    if (ret != 0)
+        return tarn_fail(&env->sink, ret, "pool: no memory for a handle");
     pool = p;
     memset(pool, 0, sizeof(*pool));
     pool->env = env;
