@@ -577,6 +577,61 @@ static void opened_and_closed_by_all(void)
     end();
 }
 
+/* ---- messages ----------------------------------------------------------------------------------- */
+
+static int told;
+static bool well_told;
+
+/* Who hears of a failure may use the pool. */
+static void use_the_pool(void *ctx, int err, const char *prefix, const char *text)
+{
+    tarn_mpf *f;
+
+    (void)ctx;
+    (void)err;
+    (void)prefix;
+    (void)text;
+    told++;
+    well_told = bed_open_file(&b, "file", PAGE, 0, &f) == TARN_OK && bed_touch(&b, f, PAGE, 3) &&
+                tarn_mpf_sync(f) == TARN_OK && tarn_mpf_close(f) == TARN_OK;
+}
+
+static void messages_come_without_a_lock(void)
+{
+    struct tarn_env_config config = TARN_ENV_CONFIG_INIT;
+    struct tarn_mpool_config pool_config = TARN_MPOOL_CONFIG_INIT;
+    tarn_mpf *f;
+    void *page;
+
+    memset(&b, 0, sizeof(b));
+    home_make(&b.home);
+    config.home = b.home.path;
+    config.message = use_the_pool;
+    MUST(tarn_env_open(&config, &b.env));
+    pool_config.flags = TARN_REGION_CREATE;
+    pool_config.max_files = 2;
+    MUST(tarn_mpool_open(b.env, NULL, &pool_config, &b.pool));
+    MUST(tarn_mpool_thread(b.pool, &b.th));
+    bed_fill(&b, "file", PAGE, 10);
+    bed_fill(&b, "other", PAGE, 10);
+    bed_fill(&b, "third", PAGE, 10);
+    told = 0;
+    file = bed_file(&b, "file", PAGE, 0);
+    FAILS(TARN_EINVAL, bed_open_file(&b, "file", 1024, 0, &f));
+    CU_ASSERT(told == 1 && well_told);
+    second = bed_file(&b, "other", PAGE, 0);
+    FAILS(TARN_ENOSPC, bed_open_file(&b, "third", PAGE, 0, &f));
+    CU_ASSERT(told == 2 && well_told);
+    FAILS(TARN_ENOENT, tarn_page_get(b.th, file, 99, 0, &page));
+    CU_ASSERT(told == 3 && well_told);
+    MUST(tarn_page_get(b.th, second, 3, 0, &page));
+    FAILS(TARN_EBUSY, tarn_mpf_close(second));
+    CU_ASSERT(told == 4 && well_told);
+    OK(tarn_page_put(b.th, page, 0));
+    OK(tarn_mpf_close(file));
+    end();
+}
+
 /* ---- opened while it is being closed ------------------------------------------------------------ */
 
 static _Atomic int opened, open_result;
@@ -657,6 +712,7 @@ int main(void)
         { "F6: as many files as asked for", as_many_as_asked_for },
         { "M9: the same page number of 200 files", many_files },
         { "F5 F8: opened and closed by all at once", opened_and_closed_by_all },
+        { "messages come without a lock", messages_come_without_a_lock },
         { "F5 F9: opened while it is being closed", opened_while_it_is_closed },
         CU_TEST_INFO_NULL,
     };
