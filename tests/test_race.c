@@ -460,25 +460,33 @@ static void one_read_for_all(void)
 /* ---- open and close ------------------------------------------------------------------------------- */
 
 /* Whoever has the file open finds it open, whoever else is closing it just now. */
+static int pass(struct thread *t, uint32_t pgno)
+{
+    struct tarn_mpf_stat st;
+    tarn_mpf *file;
+    void *page;
+
+    if (bed_open_file(t->b, "small", PAGE, 0, &file) != 0)
+        return failed("open", SMALL, 0);
+    if (tarn_page_get(t->th, file, pgno, 0, &page) != 0)
+        return failed("get", SMALL, pgno);
+    if (use_page(SMALL, pgno, page, false))
+        return 1;
+    if (tarn_page_put(t->th, page, 0) != 0 || tarn_mpf_stat(file, &st) != 0)
+        return failed("put", SMALL, pgno);
+    if (st.openers == 0 || atomic_load(&file->record->state) != FILE_LIVE)
+        return progress_fail(&shared->progress, "open here: state %u, %u openers",
+                             atomic_load(&file->record->state), st.openers);
+    return tarn_mpf_close(file) == 0 ? 0 : failed("close", SMALL, 0);
+}
+
 static void *come_and_go(void *arg)
 {
     struct thread *t = arg;
     int bad = tarn_mpool_thread(t->b->pool, &t->th) != 0;
 
-    for (uint32_t i = 0; i < 150 && !bad; i++) {
-        struct tarn_mpf_stat st;
-        tarn_mpf *file;
-        void *page;
-
-        bad = bed_open_file(t->b, "small", PAGE, 0, &file) != 0;
-        if (bad)
-            break;
-        bad = tarn_page_get(t->th, file, i % 10, 0, &page) != 0 ||
-              use_page(SMALL, i % 10, page, false) || tarn_page_put(t->th, page, 0) != 0 ||
-              atomic_load(&file->record->state) != FILE_LIVE || tarn_mpf_stat(file, &st) != 0 ||
-              st.openers == 0;
-        bad |= tarn_mpf_close(file) != 0;
-    }
+    for (uint32_t i = 0; i < 150 && !bad; i++)
+        bad = pass(t, i % 10);
     return bad ? t : NULL;
 }
 
