@@ -25,6 +25,16 @@ static bool zeros(const uint8_t id[16])
     return memcmp(id, none, sizeof(none)) == 0;
 }
 
+/* Is it memory that only children by fork share?  It is there as long as one of them lives. */
+static bool by_fork(const struct tarn_env *env, const struct descriptor *d)
+{
+    const struct tarn_backend *backend;
+    char why[256];
+
+    return choose_by_name(env->os, d->backend, &backend, why, sizeof(why)) == TARN_OK &&
+           (backend->caps & TARN_CAP_SHARED) == 0;
+}
+
 enum region_age region_age(const struct tarn_env *env, const struct descriptor *d,
                            const struct lockfile *lock)
 {
@@ -34,8 +44,11 @@ enum region_age region_age(const struct tarn_env *env, const struct descriptor *
     if (!zeros(d->machine) && !zeros(now.machine) &&
         memcmp(d->machine, now.machine, sizeof(now.machine)) != 0)
         return AGE_ELSEWHERE;
-    if (!zeros(d->boot) && !zeros(now.boot) && memcmp(d->boot, now.boot, sizeof(now.boot)) == 0)
-        return AGE_NOW;
+    if (!zeros(d->boot) && !zeros(now.boot) && memcmp(d->boot, now.boot, sizeof(now.boot)) == 0) {
+        if (!by_fork(env, d) || !lockfile_is(lock, &d->lock))
+            return AGE_NOW;
+        return lockfile_count(env, lock, sizes_rows(d->max_procs)) == 0 ? AGE_GONE : AGE_NOW;
+    }
     return lockfile_count(env, lock, sizes_rows(d->max_procs)) == 0 ? AGE_GONE : AGE_ELSEWHERE;
 }
 
@@ -100,6 +113,13 @@ static uint32_t living(struct tarn_region *r)
     return n;
 }
 
+static int in_use(const struct tarn_env_sink *sink, const struct descriptor *d, uint32_t n)
+{
+    return tarn_fail(sink, TARN_EBUSY,
+                     "region %s: %u processes are attached: let them detach, or remove it by force",
+                     d->name, n);
+}
+
 /* With byte 0 held and no row of ours: mark the memory, if nobody has it. */
 static int mark_gone(const struct tarn_env *env, const struct tarn_env_sink *sink,
                      const struct descriptor *d, const struct lockfile *lock)
@@ -113,6 +133,10 @@ static int mark_gone(const struct tarn_env *env, const struct tarn_env_sink *sin
     r.env = (struct tarn_env *)(uintptr_t)env; /* only looked at */
     r.os = env->os;
     r.sink = sink;
+    if (by_fork(env, d)) { /* we may not see its rows, but it would be gone if nobody had it */
+        n = lockfile_count(env, lock, sizes_rows(d->max_procs));
+        return in_use(sink, d, n);
+    }
     r.lock_file = lock->file;
     r.row = UINT32_MAX;
     r.mode = d->mode;
@@ -124,10 +148,7 @@ static int mark_gone(const struct tarn_env *env, const struct tarn_env_sink *sin
     if (n == 0)
         atomic_store(&r.header->magic, REGION_GONE);
     else
-        err = tarn_fail(sink, TARN_EBUSY,
-                        "region %s: %u processes are attached: let them detach, or remove it by "
-                        "force",
-                        d->name, n);
+        err = in_use(sink, d, n);
     region_unmap(&r);
     return err;
 }
