@@ -20,6 +20,7 @@ struct list {
     const char *source; /* where it comes from, for messages */
     struct word words[LOAD_NAMES_MAX];
     size_t n;
+    int ports; /* the words are the ports file's: nobody asked for one of them */
 };
 
 /* The names of the backends that are installed. */
@@ -188,6 +189,7 @@ static int resolve(const struct tarn_os *os, const struct choose_wish *wish, str
         if (!builtin && !list->words[i].maybe && !installed(names, list->words[i].name))
             err = unknown(list, &list->words[i], names, why, why_len);
     }
+    list->ports = builtin || !some;
     if (err == TARN_OK && !some)
         err = parse(list, wish->order != NULL ? wish->order : TARN_PORT_BACKENDS, why, why_len);
     return err;
@@ -212,10 +214,15 @@ struct attempt {
     char why[512];
 };
 
+/*
+ * by_fork: memory that only children by fork share will do, too, and nothing else is meant; the other
+ * backends have been asked before.
+ */
 static void attempt(const struct tarn_os *os, const char *name,
-                    const struct tarn_segment_request *req, struct attempt *a)
+                    const struct tarn_segment_request *req, int by_fork, struct attempt *a)
 {
     struct text t = { a->why, sizeof(a->why), 0 };
+    struct tarn_segment_request wanted = *req;
     struct tarn_backend_call call;
 
     memset(a, 0, sizeof(*a));
@@ -225,7 +232,9 @@ static void attempt(const struct tarn_os *os, const char *name,
         return;
     }
     call_init(&call, os);
-    a->err = a->backend->probe(&call, req, &a->found);
+    if (by_fork && (a->backend->caps & TARN_CAP_FORK))
+        wanted.shared = 0;
+    a->err = a->backend->probe(&call, &wanted, &a->found);
     if (a->err != TARN_OK) {
         add(&t, "%s", call_why(&call, a->err));
         return;
@@ -237,30 +246,27 @@ static void attempt(const struct tarn_os *os, const char *name,
         add(&t, "; %s", a->found.note);
 }
 
-int choose_backend(const struct tarn_os *os, const struct choose_wish *wish,
-                   const struct tarn_segment_request *req, struct choose_result *out, char *why,
-                   size_t why_len)
+/* The first of the list that serves. */
+static int choose_first(const struct tarn_os *os, const struct list *list,
+                        const struct tarn_segment_request *req, int by_fork,
+                        struct choose_result *out, char *why, size_t why_len)
 {
     char passed[sizeof(out->reasons)] = "";
     struct text quiet = { passed, sizeof(passed), 0 }, all = { why, why_len, 0 };
-    struct list list;
-    struct names names;
     struct attempt a;
-    int err, first = TARN_OK;
+    int first = TARN_OK;
 
-    if ((err = resolve(os, wish, &list, &names, why, why_len)) != TARN_OK)
-        return err;
     add(&all, "no backend can serve %s of %llu bytes (%s: \"%s\")",
         req->shared ? "a shared region" : "a private region", (unsigned long long)req->size,
-        list.source, list.text);
-    for (size_t i = 0; i < list.n; i++) {
-        const struct word *word = &list.words[i];
+        list->source, list->text);
+    for (size_t i = 0; i < list->n; i++) {
+        const struct word *word = &list->words[i];
 
         if (word->never)
             continue;
-        attempt(os, word->name, req, &a);
+        attempt(os, word->name, req, by_fork, &a);
         if (a.err == TARN_OK) {
-            add(&quiet, "%s: chosen by %s (%s)", word->name, list.source, a.why);
+            add(&quiet, "%s: chosen by %s (%s)", word->name, list->source, a.why);
             out->backend = a.backend;
             out->found = a.found;
             memcpy(out->reasons, passed, sizeof(passed));
@@ -274,6 +280,45 @@ int choose_backend(const struct tarn_os *os, const struct choose_wish *wish,
     if (first == TARN_OK)
         add(&all, ": it excludes them all");
     return first == TARN_OK ? TARN_EINVAL : first;
+}
+
+/*
+ * Must memory that only children by fork share do for req?  When somebody asked for such a backend, and
+ * nothing that he asked for can be joined by name.
+ */
+static int only_by_fork(const struct tarn_os *os, const struct list *list,
+                        const struct tarn_segment_request *req)
+{
+    struct attempt a;
+    int some = 0;
+
+    if (list->ports || !req->shared)
+        return 0;
+    for (size_t i = 0; i < list->n; i++) {
+        if (list->words[i].never)
+            continue;
+        attempt(os, list->words[i].name, req, 0, &a);
+        if (a.err == TARN_OK)
+            return 0;
+        some |= a.backend != NULL && (a.backend->caps & TARN_CAP_FORK) != 0;
+    }
+    return some;
+}
+
+int choose_backend(const struct tarn_os *os, const struct choose_wish *wish,
+                   const struct tarn_segment_request *req, struct choose_result *out, char *why,
+                   size_t why_len)
+{
+    struct list list;
+    struct names names;
+    int err = resolve(os, wish, &list, &names, why, why_len);
+
+    if (err != TARN_OK)
+        return err;
+    err = choose_first(os, &list, req, 0, out, why, why_len);
+    if (err != TARN_OK && only_by_fork(os, &list, req))
+        err = choose_first(os, &list, req, 1, out, why, why_len);
+    return err;
 }
 
 int choose_by_name(const struct tarn_os *os, const char *name, const struct tarn_backend **out,
@@ -293,18 +338,19 @@ int choose_walk(const struct tarn_os *os, const struct choose_wish *wish,
     struct list list;
     struct names names;
     size_t asked;
-    int err, taken = 0;
+    int err, by_fork, taken = 0;
 
     if ((err = resolve(os, wish, &list, &names, why, why_len)) != TARN_OK)
         return err;
     asked = list.n;
+    by_fork = only_by_fork(os, &list, req);
     for (size_t i = 0; i < names.n && list.n < LOAD_NAMES_MAX; i++)
         (void)parse_word(&list, names.name[i], strlen(names.name[i]));
     for (size_t i = 0; i < list.n && err == TARN_OK; i++) {
         struct choose_candidate c = { .name = list.words[i].name, .listed = i < asked };
         struct attempt a;
 
-        attempt(os, c.name, req, &a);
+        attempt(os, c.name, req, by_fork && c.listed, &a);
         if (list.words[i].never && a.err == TARN_OK) {
             struct text t = { a.why, sizeof(a.why), 0 };
 

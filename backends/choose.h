@@ -8,6 +8,9 @@
  *   hugetlb?  the same, but it may be missing from this installation, and nothing is reported
  *   ^sysv     never (also with ?, if it may be missing)
  *
+ * A region that others join by name gets memory that only children by fork share (anon) where
+ * somebody asks for such a backend, and no other that is asked for can serve.
+ *
  * A list of ^words only is the ports file's order without these.  A word that names no backend of
  * this installation is an error that suggests the nearest, unless it has a ?.  One list decides, the
  * first of struct choose_wish that is neither NULL nor empty; no other is fallen back to.

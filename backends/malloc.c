@@ -8,24 +8,11 @@
  */
 #include "backends/module.h"
 
-/* May size bytes be asked for?  TARN_ENOMEM with the numbers. */
-static int malloc_fits(struct tarn_backend_call *call, uint64_t size, struct module_room *room)
-{
-    room->bytes = UINT64_MAX;
-    room->limit = "none";
-    module_memory(call->os, room);
-    if (size <= room->bytes)
-        return TARN_OK;
-    call->say(call, "%llu bytes of memory asked, %llu free (limit: %s)", module_u(size),
-              module_u(room->bytes), room->limit);
-    return TARN_ENOMEM;
-}
-
 static int malloc_probe(struct tarn_backend_call *call, const struct tarn_segment_request *req,
                         struct tarn_probe *found)
 {
     struct module_room room;
-    int err = malloc_fits(call, req->size, &room);
+    int err = module_fits(call, req->size, &room);
 
     memset(found, 0, sizeof(*found));
     found->avail = room.bytes;
@@ -52,7 +39,7 @@ static int malloc_create(struct tarn_backend_call *call, const struct tarn_segme
         call->say(call, "%llu bytes are more than an address can reach", module_u(req->size));
         return TARN_ENOMEM;
     }
-    if ((err = malloc_fits(call, req->size, &room)) != TARN_OK)
+    if ((err = module_fits(call, req->size, &room)) != TARN_OK)
         return err;
     if ((err = os->misc->malloc(os, (size_t)req->size + page, &block)) != TARN_OK) {
         call->say(call, "malloc refused %llu bytes", module_u(req->size) + page);

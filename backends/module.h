@@ -81,4 +81,85 @@ static inline void module_memory(const struct tarn_os *os, struct module_room *r
 /* For %llu. */
 static inline unsigned long long module_u(uint64_t n) { return n; }
 
+/* May size bytes of the machine's memory be asked for?  TARN_ENOMEM with the numbers. */
+static inline int module_fits(struct tarn_backend_call *call, uint64_t size,
+                              struct module_room *room)
+{
+    room->bytes = UINT64_MAX;
+    room->limit = "none";
+    module_memory(call->os, room);
+    if (size <= room->bytes)
+        return TARN_OK;
+    call->say(call, "%llu bytes of memory asked, %llu free (limit: %s)", module_u(size),
+              module_u(room->bytes), room->limit);
+    return TARN_ENOMEM;
+}
+
+/*
+ * Have memory behind [at, at+len), which nobody uses yet; where the system cannot be asked, by
+ * writing to every page.
+ */
+static inline int module_commit(struct tarn_backend_call *call, void *at, uint64_t len)
+{
+    struct module_error error;
+    size_t page;
+    int err = call->os->misc->page_size(call->os, &page);
+
+    if (err != TARN_OK)
+        return err;
+    err = call->os->map->populate(call->os, at, (size_t)len);
+    if (err == TARN_ENOSYS) {
+        for (uint64_t i = 0; i < len; i += page)
+            ((volatile char *)at)[i] = 0;
+        return TARN_OK;
+    }
+    if (err != TARN_OK)
+        call->say(call, "cannot commit %llu bytes of memory: %s", module_u(len),
+                  module_error(call->os, &error));
+    return err;
+}
+
+/* Give [at, at+len) back to the system. */
+static inline int module_discard(struct tarn_backend_call *call, void *at, uint64_t len)
+{
+    struct module_error error;
+    int err = call->os->map->discard(call->os, at, (size_t)len);
+
+    if (err != TARN_OK)
+        call->say(call, "cannot give %llu bytes of memory back: %s", module_u(len),
+                  module_error(call->os, &error));
+    return err;
+}
+
+/* Is [off, off+len) inside the reserve? */
+static inline int module_inside(struct tarn_backend_call *call, const struct tarn_segment *seg,
+                                uint64_t off, uint64_t len)
+{
+    if (len > 0 && off <= seg->reserve && len <= seg->reserve - off)
+        return TARN_OK;
+    call->say(call, "bytes %llu to %llu are not inside the reserve of %llu", module_u(off),
+              module_u(off + len), module_u(seg->reserve));
+    return TARN_EINVAL;
+}
+
+/* before, n in decimal, and after, as one string in text[len]; what does not fit is cut. */
+static inline void module_line(char *text, size_t len, const char *before, uint64_t n,
+                               const char *after)
+{
+    char line[160] = "", digits[21] = "";
+    size_t at = sizeof(digits) - 1;
+
+    do
+        digits[--at] = (char)('0' + n % 10);
+    while ((n /= 10) != 0);
+    (void)module_append(line, sizeof(line), before);
+    (void)module_append(line, sizeof(line), digits + at);
+    (void)module_append(line, sizeof(line), after);
+    if (len == 0)
+        return;
+    at = strlen(line) < len ? strlen(line) : len - 1;
+    memcpy(text, line, at);
+    text[at] = '\0';
+}
+
 #endif

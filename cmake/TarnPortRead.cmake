@@ -33,7 +33,7 @@ set(TARN_PORT_FACT_VALUES_punch yes no)
 set(TARN_PORT_FACT_VALUES_firm_fs words)
 
 # What other processes reach; these want a witness of death and whole 64-bit words.
-set(TARN_PORT_SHARED_BACKENDS mmap sysv posix memfd hugetlb win32)
+set(TARN_PORT_SHARED_BACKENDS mmap anon sysv posix memfd hugetlb win32)
 
 # The edit distance of two short words.
 function(tarn_port_distance a b out)

@@ -88,6 +88,8 @@
     I(map, populate, (SLOT_OS, void *addr, size_t len), (to, addr, len), \
       ("%p %zu", addr, len), PLAIN, NOTHING) \
     I(map, dontdump, (SLOT_OS, void *addr, size_t len), (to, addr, len), \
+      ("%p %zu", addr, len), PLAIN, NOTHING) \
+    I(map, discard, (SLOT_OS, void *addr, size_t len), (to, addr, len), \
       ("%p %zu", addr, len), PLAIN, NOTHING)
 
 #define SLOTS_SHM(I, R, V) \

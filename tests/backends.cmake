@@ -36,3 +36,10 @@ endforeach()
 if(mmap IN_LIST TARN_PORT_BACKENDS)
   tarn_test(mmap LAYERS backends LABELS core valgrind)
 endif()
+
+# Backends that share in a way of their own, up to the regions that they serve.
+foreach(name anon sysv)
+  if(${name} IN_LIST TARN_PORT_BACKENDS)
+    tarn_test(${name} LAYERS region LABELS core)
+  endif()
+endforeach()

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 static const struct tarn_backend *be;
+static const char *argument; /* that names it */
 static size_t page;
 static char home[512], elsewhere[512];
 
@@ -86,6 +87,9 @@ static unsigned entries(const char *dir)
 }
 
 static int has(uint32_t cap) { return (be->caps & cap) != 0; }
+
+/* A second attach in the process that made it is possible. */
+static int joins(void) { return has(TARN_CAP_SHARED) || has(TARN_CAP_FORK); }
 
 /* ---- one process ------------------------------------------------------------------------------ */
 
@@ -200,7 +204,7 @@ static void a_second_mapping_sees_writes(void)
     struct made m;
 
     MUST(make(&m, 4, 16));
-    if (!has(TARN_CAP_SHARED)) {
+    if (!joins()) {
         FAILS(TARN_ENOSYS, attach(&m, 0, &other));
         CU_ASSERT_PTR_NULL(other.base);
         drop(&m);
@@ -208,7 +212,7 @@ static void a_second_mapping_sees_writes(void)
     }
     OK(attach(&m, 0, &other));
     CU_ASSERT_PTR_NOT_NULL_FATAL(other.base);
-    CU_ASSERT_PTR_NOT_EQUAL(other.base, m.seg.base);
+    CU_ASSERT_EQUAL(other.base == m.seg.base, has(TARN_CAP_FORK)); /* which may have one only */
     CU_ASSERT_EQUAL(other.reserve, m.seg.reserve);
     CU_ASSERT_EQUAL(other.size, 0);
     memset(m.seg.base, 0x11, m.seg.size);
@@ -248,6 +252,77 @@ static void another_process_joins(void)
     OK(tarn_os_host()->proc->try_in_child(tarn_os_host(), join_in_child, &m, &status));
     CU_ASSERT_EQUAL(status, 0);
     CU_ASSERT(all_are(m.seg.base, m.seg.size, 0x44));
+    drop(&m);
+}
+
+/* ---- by fork ---------------------------------------------------------------------------------- */
+
+static int use_inherited(void *arg)
+{
+    struct made *m = arg;
+    struct tarn_segment seg = { 0 };
+
+    call_init(&m->call, tarn_os_host());
+    if (!all_are(m->seg.base, m->seg.size, 0x33))
+        return 1;
+    memset(m->seg.base, 0x44, m->seg.size);
+    if (attach(m, 0, &seg) != TARN_OK) /* it has the parent's, so it may have a further one */
+        return 2;
+    if (be->grow(&m->call, &seg, seg.reserve - page, page) != TARN_OK)
+        return 3;
+    memset((char *)seg.base + seg.reserve - page, 0x55, page);
+    if (be->detach(&m->call, &seg) != TARN_OK || !all_are(m->seg.base, m->seg.size, 0x44))
+        return 4;
+    return be->detach(&m->call, &m->seg) == TARN_OK ? 0 : 5;
+}
+
+static void children_by_fork_share_it(void)
+{
+    struct made m;
+    int status = -1;
+
+    if (!has(TARN_CAP_FORK))
+        SKIP("is not shared by fork");
+    MUST(make(&m, 4, 16));
+    memset(m.seg.base, 0x33, m.seg.size);
+    OK(tarn_os_host()->proc->try_in_child(tarn_os_host(), use_inherited, &m, &status));
+    CU_ASSERT_EQUAL(status, 0);
+    CU_ASSERT(all_are(m.seg.base, m.seg.size, 0x44));
+    CU_ASSERT(all_are((char *)m.seg.base + m.seg.reserve - page, page, 0x55));
+    drop(&m);
+}
+
+/* This program anew, with nothing but the id: `test_backend NAME stranger ID`. */
+static int be_a_stranger(const char *hex)
+{
+    struct tarn_segment seg = { 0 };
+    struct made m;
+    unsigned byte;
+    int err;
+
+    prepare(&m, tarn_os_host(), 4, 16);
+    for (; sscanf(hex, "%2x", &byte) == 1; hex += 2)
+        m.id.bytes[m.id.len++] = (uint8_t)byte;
+    m.seg.reserve = m.req.reserve;
+    err = attach(&m, 0, &seg);
+    if (err != TARN_ENOSYS || seg.base != NULL)
+        return 1;
+    return strstr(m.call.why, "fork") == NULL ? 2 : 0;
+}
+
+static void strangers_are_told(void)
+{
+    char line[1024], hex[2 * TARN_SEGMENT_ID_MAX + 1] = "";
+    struct made m;
+
+    if (!has(TARN_CAP_FORK))
+        SKIP("is not shared by fork");
+    MUST(make(&m, 4, 16));
+    for (uint32_t i = 0; i < m.id.len; i++)
+        (void)snprintf(hex + 2 * i, 3, "%02x", m.id.bytes[i]);
+    (void)snprintf(line, sizeof(line), "/proc/%ld/exe %s stranger %s", (long)getpid(), argument,
+                   hex);
+    CU_ASSERT_EQUAL(system(line), 0);
     drop(&m);
 }
 
@@ -439,19 +514,28 @@ static const struct {
     const char *slot;
     int err; /* only this error; 0: any */
     const char *why;
+    const char *backend; /* only of this one; NULL: any */
 } absorbed[] = {
-    { "limits", 0, "a limit that cannot be asked for is no limit" },
-    { "dontdump", 0, "a hint" },
-    { "fsinfo", 0, "growth after the name is gone: allocate itself decides" },
-    { "open", TARN_ENOSYS, "probe: where no file can be without a name, one loses it" },
-    { "map", TARN_ENOMEM, "a reserve that is refused is halved" },
-    { "mem_create", TARN_ENOMEM, "a reserve that is refused is halved" },
+    { "open", 0, "an IPC namespace that cannot be asked for is unknown", "sysv" },
+    { "fileid", 0, "the same", "sysv" },
+    { "close", 0, "the same", "sysv" },
+    { "sysv_get", TARN_ENOMEM, "a reserve that is refused is halved", NULL },
+    { "sysv_get", TARN_ENOSPC, "a reserve that is refused is halved", NULL },
+    { "populate", TARN_ENOSYS, "written to instead", NULL },
+    { "limits", 0, "a limit that cannot be asked for is no limit", NULL },
+    { "dontdump", 0, "a hint", NULL },
+    { "fsinfo", 0, "growth after the name is gone: allocate itself decides", NULL },
+    { "open", TARN_ENOSYS, "probe: where no file can be without a name, one loses it", NULL },
+    { "map", TARN_ENOMEM, "a reserve that is refused is halved", NULL },
+    { "mem_create", TARN_ENOMEM, "a reserve that is refused is halved", NULL },
 };
 
 static int may_absorb(const char *slot, int err)
 {
     for (size_t i = 0; i < sizeof(absorbed) / sizeof(absorbed[0]); i++)
-        if (strcmp(absorbed[i].slot, slot) == 0 && (absorbed[i].err == 0 || absorbed[i].err == err))
+        if (strcmp(absorbed[i].slot, slot) == 0 &&
+            (absorbed[i].err == 0 || absorbed[i].err == err) &&
+            (absorbed[i].backend == NULL || strcmp(absorbed[i].backend, be->name) == 0))
             return 1;
     return 0;
 }
@@ -464,13 +548,13 @@ static int whole_life(struct made *m, struct tarn_segment *other)
     if ((err = be->probe(&m->call, &m->req, &found)) != TARN_OK ||
         (err = be->create(&m->call, &m->req, &m->id, &m->seg)) != TARN_OK)
         return err;
-    if (has(TARN_CAP_SHARED) && (err = attach(m, 0, other)) != TARN_OK)
+    if (joins() && (err = attach(m, 0, other)) != TARN_OK)
         return err;
     if (has(TARN_CAP_GROWS) &&
         ((err = be->grow(&m->call, &m->seg, m->seg.size, page)) != TARN_OK ||
          (err = be->shrink(&m->call, &m->seg, m->seg.size, page)) != TARN_OK))
         return err;
-    if (has(TARN_CAP_SHARED) && (err = be->detach(&m->call, other)) != TARN_OK)
+    if (joins() && (err = be->detach(&m->call, other)) != TARN_OK)
         return err;
     if ((err = be->remove(&m->call, &m->req, &m->id)) != TARN_OK)
         return err;
@@ -581,13 +665,14 @@ static int load_argument(const char *arg)
     return err;
 }
 
-static int set_up(const char *arg)
+static int set_up(const char *arg, int homes)
 {
     char cwd[400], here[] = "home-XXXXXX", there[] = "else-XXXXXX";
 
     if (load_argument(arg) != TARN_OK || getcwd(cwd, sizeof(cwd)) == NULL ||
-        mkdtemp(here) == NULL || mkdtemp(there) == NULL ||
         tarn_os_host()->misc->page_size(tarn_os_host(), &page) != TARN_OK)
+        return 0;
+    if (homes && (mkdtemp(here) == NULL || mkdtemp(there) == NULL))
         return 0;
     (void)snprintf(home, sizeof(home), "%s/%s", cwd, here);
     (void)snprintf(elsewhere, sizeof(elsewhere), "%s/%s", cwd, there);
@@ -608,6 +693,8 @@ int main(int argc, char **argv)
     static CU_TestInfo several_tests[] = {
         { "P3: a second mapping sees writes", a_second_mapping_sees_writes },
         { "R14: another process joins by the id", another_process_joins },
+        { "children by fork share it", children_by_fork_share_it },
+        { "P3: strangers are told who shares it", strangers_are_told },
         { "P6: a read-only mapping cannot be written", a_read_only_mapping_cannot_be_written },
         { "grown bytes are zero and seen by all", grown_bytes_are_zero_and_seen_by_all },
         { "a failed growth changes nothing", a_failed_growth_changes_nothing },
@@ -631,7 +718,10 @@ int main(int argc, char **argv)
     static char names[3][64];
     int status;
 
-    if (argc != 2 || !set_up(argv[1])) {
+    argument = argv[1];
+    if (argc == 4 && strcmp(argv[2], "stranger") == 0)
+        return set_up(argv[1], 0) ? be_a_stranger(argv[3]) : EXIT_FAILURE;
+    if (argc != 2 || !set_up(argv[1], 1)) {
         fprintf(stderr, "usage: test_backend NAME|PATH/tarn_backend_NAME.so\n");
         return EXIT_FAILURE;
     }

@@ -240,7 +240,10 @@ static void a_full_file_system_for_the_memory(void)
     before();
     if (!small_disk("disk", "size=128k"))
         SKIP("mounting is not permitted");
-    tool_complains(1, "TARN_REGION_DIR=$PWD/disk $TARN run --cache 8M file", "disk", NULL);
+    tool_complains(1, "TARN_REGION_DIR=$PWD/disk $TARN run --backend mmap --cache 8M file", "disk",
+                   NULL);
+    tool_expect(&r, 0, "TARN_REGION_DIR=$PWD/disk $TARN run --cache 8M --seconds 1 file");
+    CU_ASSERT_PTR_NOT_NULL(strstr(r.out, "backend sysv")); /* the next in the order */
     tool_expect(&r, 0, "test -z \"$(ls -A disk)\"");
     (void)umount("disk");
 }

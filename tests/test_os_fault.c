@@ -95,6 +95,7 @@ static int memory(const struct tarn_os *t)
     if (!os_is_posix) {
         STEP(t->map->populate(t, at, req.len));
         STEP(t->map->dontdump(t, at, req.len));
+        STEP(t->map->discard(t, at, req.len));
     }
     if (at != NULL) {
         undone = t->map->unmap(t, at, req.len);

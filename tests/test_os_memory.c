@@ -232,6 +232,34 @@ static void left_out_of_dumps(void)
     OK(ret);
 }
 
+/* Two mappings of one file: what is given back is gone for both, and the rest stays. */
+static void given_back(void)
+{
+    struct tarn_map_request req = { .len = 2 * page() };
+    char *one, *two;
+    void *at, *again;
+    int ret;
+
+    OK(os->file->open(os, "discard", TARN_OPEN_CREATE | TARN_OPEN_TEMPORARY, 0600, &req.file));
+    OK(os->file->truncate(os, req.file, req.len));
+    MUST(os->map->map(os, &req, &at));
+    MUST(os->map->map(os, &req, &again));
+    one = at;
+    two = again;
+    memset(one, 1, req.len);
+    ret = os->map->discard(os, one, page());
+    if (ret == TARN_OK) {
+        CU_ASSERT(two[0] == 0 && two[page() - 1] == 0 && two[page()] == 1);
+        two[0] = 2;
+        CU_ASSERT_EQUAL(one[0], 2);
+    }
+    OK(os->map->unmap(os, one, req.len));
+    OK(os->map->unmap(os, two, req.len));
+    OK(os->file->close(os, req.file));
+    ABSENT_IN_POSIX(ret);
+    OK(ret);
+}
+
 /* ---- shm ---- */
 
 static void sysv_segments(void)
@@ -322,6 +350,7 @@ int main(void)
         { "populate has memory behind every page", populated },
         { "populate gives an error instead of SIGBUS", populating_too_much },
         { "left out of core dumps", left_out_of_dumps },
+        { "given back for all", given_back },
         { "P7 X7 X8: System V segments", sysv_segments },
         { "names of shared memory", names_of_memory },
         { "memory behind a descriptor, sealed", sealed_memory },

@@ -220,6 +220,12 @@ struct tarn_os_map {
 
     /* Leave [addr, addr+len) out of core dumps; a hint. */
     int (*dontdump)(const struct tarn_os *os, void *addr, size_t len);
+
+    /*
+     * Give the memory behind [addr, addr+len) of a shared mapping back, for all that have it mapped;
+     * the range stays and reads as zeros.
+     */
+    int (*discard)(const struct tarn_os *os, void *addr, size_t len);
 };
 
 /* ---- shm: memory that has no file ------------------------------------------------------------- */

@@ -138,6 +138,12 @@ int linux_shm_seal(const struct tarn_os *os, tarn_file f, unsigned seals)
     return fcntl((int)f, F_ADD_SEALS, to) == 0 ? TARN_OK : posix_failed();
 }
 
+/* MADV_DONTNEED would only unmap: the bytes of shared memory are there again at the next look. */
+int linux_map_discard(const struct tarn_os *os, void *addr, size_t len)
+{
+    return madvise(addr, len, MADV_REMOVE) == 0 ? TARN_OK : posix_failed();
+}
+
 const struct tarn_os_map linux_map = {
     .size = sizeof(struct tarn_os_map),
     .map = linux_map_map,
@@ -145,6 +151,7 @@ const struct tarn_os_map linux_map = {
     .runlink = posix_map_runlink,
     .populate = linux_map_populate,
     .dontdump = linux_map_dontdump,
+    .discard = linux_map_discard,
 };
 
 const struct tarn_os_shm linux_shm = {

@@ -79,4 +79,5 @@ const struct tarn_os_map posix_map = {
     .runlink = posix_map_runlink,
     .populate = absent_map_populate,
     .dontdump = absent_map_dontdump,
+    .discard = absent_map_discard,
 };
