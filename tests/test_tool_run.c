@@ -69,6 +69,34 @@ static void threads_share_memory_that_no_process_can(void)
     CU_ASSERT(json_count(out, "writebacks") > 0);
 }
 
+/* Each kind of memory that processes can share, asked for in both ways. */
+static void processes_share_memory_of_every_kind(void)
+{
+    static const char *const kinds[] = { "mmap", "sysv", "anon" };
+    char line[256], name[16];
+
+    before();
+    for (int i = 0; i < 3; i++) {
+        (void)snprintf(name, sizeof name, "\"%s\"", kinds[i]);
+        (void)snprintf(line, sizeof line,
+                       "$TARN run --backend %s --procs 4 --write 30 --seconds 1 --json $TARN",
+                       kinds[i]);
+        (void)in_json(line, 0);
+        CU_ASSERT_EQUAL(strncmp(json_find(r.out, "backend"), name, strlen(name)), 0);
+        CU_ASSERT_EQUAL(json_count(r.out, "procs"), 4);
+        CU_ASSERT_EQUAL(json_count(r.out, "wrong"), 0);
+        CU_ASSERT_EQUAL(json_count(r.out, "verified"), json_count(r.out, "operations"));
+        CU_ASSERT(json_count(r.out, "writebacks") > 0);
+        (void)snprintf(line, sizeof line,
+                       "TARN_BACKEND=%s $TARN run --write 50 --kill 2 --seconds 1 --json $TARN",
+                       kinds[i]);
+        (void)in_json(line, 0);
+        CU_ASSERT_EQUAL(strncmp(json_find(r.out, "backend"), name, strlen(name)), 0);
+        CU_ASSERT_EQUAL(json_count(r.out, "killed"), 2);
+        CU_ASSERT_EQUAL(json_count(r.out, "wrong"), 0);
+    }
+}
+
 static void processes_of_several_threads(void)
 {
     if (TOOL_ONE_PROCESS_SEEN)
@@ -173,6 +201,7 @@ struct running {
     FILE *out;
     int n;
     long worker[PIDS];
+    char said[2048]; /* before it named them */
 };
 
 /* Start the line, and read what it prints until it names its workers: they work now. */
@@ -182,6 +211,7 @@ static void start(struct running *run, const char *line)
     int ends[2];
 
     run->n = 0;
+    run->said[0] = '\0';
     (void)fflush(NULL);
     CU_ASSERT_FATAL(pipe(ends) == 0);
     run->pid = fork();
@@ -201,6 +231,7 @@ static void start(struct running *run, const char *line)
     while (run->n == 0 && fgets(text, sizeof text, run->out) != NULL) {
         char *at = text + 8;
 
+        (void)strncat(run->said, text, sizeof run->said - strlen(run->said) - 1);
         if (strncmp(text, "started ", 8) != 0)
             continue;
         while (run->n < PIDS && (run->worker[run->n] = strtol(at, &at, 10)) > 0)
@@ -257,6 +288,60 @@ static void the_kernel_lists_the_memory_of_mmap(void)
     (void)unsetenv("TARN_REGION_DIR");
     nothing_is_left();
     tool_expect(&r, 0, "rmdir memory"); /* and nothing there */
+}
+
+/* How many processes have segment `id` attached, by the kernel's list; -1: there is none. */
+static long attachments(int id)
+{
+    char line[512];
+    long key, number, perms, size, cpid, lpid, nattch, found = -1;
+    FILE *f = fopen("/proc/sysvipc/shm", "r");
+
+    while (f != NULL && fgets(line, sizeof line, f) != NULL)
+        if (sscanf(line, "%ld %ld %ld %ld %ld %ld %ld", &key, &number, &perms, &size, &cpid, &lpid,
+                   &nattch) == 7 &&
+            number == id)
+            found = nattch;
+    if (f != NULL)
+        (void)fclose(f);
+    return found;
+}
+
+static void the_kernel_lists_the_memory_of_sysv(void)
+{
+    struct running run;
+    const char *at;
+    int id = -1;
+
+    before();
+    start(&run, "$TARN run --backend sysv --procs 3 --write 10 --seconds 600 $TARN");
+    CU_ASSERT_EQUAL(run.n, 3);
+    at = strstr(run.said, "SysV segment ");
+    CU_ASSERT_FATAL(at != NULL && sscanf(at, "SysV segment %d", &id) == 1);
+    CU_ASSERT(attachments(id) >= 4); /* the parent, too */
+    for (int i = 0; i < run.n; i++)
+        CU_ASSERT(has_mapped(run.worker[i], "/SYSV00000000"));
+    (void)kill(run.pid, SIGTERM);
+    CU_ASSERT_EQUAL(finish(&run), 128 + SIGTERM);
+    CU_ASSERT_EQUAL(attachments(id), -1);
+    nothing_is_left();
+}
+
+static void the_kernel_lists_the_memory_of_anon(void)
+{
+    struct running run;
+    char words[64];
+
+    before();
+    start(&run, "$TARN run --backend anon --procs 3 --write 10 --seconds 600 $TARN");
+    CU_ASSERT_EQUAL(run.n, 3);
+    (void)snprintf(words, sizeof words, "anonymous memory of process %ld ", (long)run.pid);
+    CU_ASSERT_PTR_NOT_NULL(strstr(run.said, words));
+    for (int i = 0; i < run.n; i++)
+        CU_ASSERT(has_mapped(run.worker[i], "/dev/zero (deleted)"));
+    (void)kill(run.pid, SIGTERM);
+    CU_ASSERT_EQUAL(finish(&run), 128 + SIGTERM);
+    nothing_is_left();
 }
 
 static void a_signal_ends_it_and_leaves_nothing(void)
@@ -325,6 +410,7 @@ int main(void)
         { "M10: processes share the pages of a file", processes_share_the_pages_of_a_file },
         { "R9: threads share memory that no process can",
           threads_share_memory_that_no_process_can },
+        { "P3 M10: processes share memory of every kind", processes_share_memory_of_every_kind },
         { "processes of several threads", processes_of_several_threads },
         { "some pages far more often", some_pages_far_more_often },
         { "small and large pages", small_and_large_pages },
@@ -343,6 +429,8 @@ int main(void)
     };
     static CU_TestInfo meanwhile[] = {
         { "the kernel lists the memory of mmap", the_kernel_lists_the_memory_of_mmap },
+        { "P7: the kernel lists the memory of sysv", the_kernel_lists_the_memory_of_sysv },
+        { "P3: the kernel lists the memory of anon", the_kernel_lists_the_memory_of_anon },
         { "a signal ends it and leaves nothing", a_signal_ends_it_and_leaves_nothing },
         { "a worker that dies fails the run", a_worker_that_dies_fails_the_run },
         { "X29: workers killed on purpose cost the others nothing",
