@@ -17,6 +17,8 @@
  *   4. A process opens a file by another's record only to write its pages back, and only if it runs
  *      as the file's and the pool's owner, and what it opened (no link followed) is a regular file
  *      with the identity of the record: who may write the pool could put any path there.
+ *   5. How long a file is that nobody had open is asked with the table locked: before that, somebody
+ *      else could still open it, make pages, write them and close it.
  *
  * tests/test_file.c holds the rules.
  */
@@ -202,6 +204,8 @@ struct opening {
     bool writable;
     uint32_t id;
     uint32_t known_size, known_clear; /* what others have it open with, if that is something else */
+    bool blind;                       /* its length could not be asked again */
+    struct env_reason why;            /* then */
 };
 
 static int make_record(struct opening *o)
@@ -254,8 +258,13 @@ static int check_record(struct opening *o)
 static int enter(struct opening *o)
 {
     struct tarn_mpool *pool = o->th->pool;
-    int ret;
+    int ret = pool->os->file->ioinfo(pool->os, o->fd, &o->st); /* rule 5 */
 
+    o->blind = ret != 0;
+    if (ret != 0) {
+        (void)env_reason(pool->os, &o->why);
+        return ret;
+    }
     o->id = find_record(pool, &o->fileid);
     ret = o->id != 0 ? check_record(o) : make_record(o);
     if (ret == 0)
@@ -555,6 +564,9 @@ static int refused(const struct opening *o, int err)
 {
     struct tarn_mpool *pool = o->th->pool;
 
+    if (o->blind)
+        return tarn_fail(pool->sink, err, "%s: looking at the page file failed: %s", o->path,
+                         o->why.text);
     if (o->id == 0)
         return tarn_fail(pool->sink, err,
                          "%s: the pool knows %u files already, as many as it was made for "

@@ -12,7 +12,8 @@
  *     bed_remove(&b);
  *
  * The environment stands on a table (struct io) that counts page I/O, fails what it is told to
- * fail, and calls a function before each read, write, fsync and look at a lock byte, so that a test can be inside one.
+ * fail, and calls a function before each read, write, fsync, look at a lock byte and allocation, so
+ * that a test can be inside one.
  * Where it is told to hurry, sleeps are over at once: a bounded wait is then as long in tries, but
  * not in seconds.
  */
@@ -32,7 +33,7 @@ enum { PAGE = 4096 }; /* the usual one here */
 
 /* ---- the table ---------------------------------------------------------------------------------- */
 
-enum io_kind { IO_READ, IO_WRITE, IO_FSYNC, IO_LOCK, IO_KINDS };
+enum io_kind { IO_READ, IO_WRITE, IO_FSYNC, IO_LOCK, IO_ALLOC, IO_KINDS };
 
 struct io {
     struct tarn_os os;
@@ -88,6 +89,23 @@ static inline int io_lock_byte(const struct tarn_os *os, tarn_file f, uint64_t b
     return ret != 0 ? ret : os->below->sync->lock_byte(os->below, f, byte, op, held);
 }
 
+static inline int io_malloc(const struct tarn_os *os, size_t len, void **out)
+{
+    int ret = io_step(os->ctx, IO_ALLOC, 0, len);
+
+    return ret != 0 ? ret : os->below->misc->malloc(os->below, len, out);
+}
+
+static inline int io_realloc(const struct tarn_os *os, void *p, size_t len, void **out)
+{
+    return os->below->misc->realloc(os->below, p, len, out);
+}
+
+static inline void io_free(const struct tarn_os *os, void *p)
+{
+    os->below->misc->free(os->below, p);
+}
+
 static inline int io_sleep(const struct tarn_os *os, uint64_t ns)
 {
     const struct io *io = os->ctx;
@@ -106,6 +124,9 @@ static inline void io_make(struct io *io)
     io->sync.lock_byte = io_lock_byte;
     io->misc.size = sizeof(io->misc);
     io->misc.sleep = io_sleep;
+    io->misc.malloc = io_malloc;
+    io->misc.realloc = io_realloc;
+    io->misc.free = io_free;
     io->os.size = sizeof(io->os);
     io->os.name = "counted";
     io->os.ctx = io;

@@ -688,6 +688,50 @@ static void opened_while_it_is_closed(void)
     end();
 }
 
+/* ---- pages that come while it is being opened --------------------------------------------------- */
+
+static struct bed busy_other;
+
+/* The opener has looked at the file: another participant makes it longer and closes it. */
+static void lengthen(void *ctx, enum io_kind kind, uint64_t off, size_t len)
+{
+    tarn_mpf *its;
+
+    (void)ctx;
+    (void)off;
+    if (kind != IO_ALLOC || len != sizeof(struct tarn_mpf))
+        return;
+    b.io.before = NULL;
+    its = bed_file(&busy_other, "file", PAGE, 0);
+    for (tarn_pgno i = 10; i < 20; i++)
+        bed_change(&busy_other, its, PAGE, i, 1);
+    OK(tarn_mpf_sync(its));
+    OK(tarn_mpf_close(its));
+}
+
+static void longer_while_it_is_opened(void)
+{
+    tarn_pgno last = 0, made = 0;
+    void *page;
+
+    begin();
+    MUST(bed_join(&b, &busy_other));
+    b.io.before = lengthen;
+    file = bed_file(&b, "file", PAGE, 0);
+    CU_ASSERT_PTR_NULL(b.io.before); /* the point was reached */
+    OK(tarn_mpf_last(file, &last));
+    CU_ASSERT_EQUAL(last, 19);
+    MUST(tarn_page_new(b.th, file, &made, &page));
+    CU_ASSERT_EQUAL(made, 20);
+    OK(tarn_page_put(b.th, page, TARN_PAGE_DIRTY));
+    OK(tarn_mpf_sync(file));
+    for (tarn_pgno i = 10; i < 20; i++)
+        CU_ASSERT(bed_has(&b, "file", PAGE, i, 1));
+    OK(tarn_mpf_close(file));
+    OK(bed_leave(&busy_other));
+    end();
+}
+
 int main(void)
 {
     static CU_TestInfo tests[] = {
@@ -714,6 +758,7 @@ int main(void)
         { "F5 F8: opened and closed by all at once", opened_and_closed_by_all },
         { "messages come without a lock", messages_come_without_a_lock },
         { "F5 F9: opened while it is being closed", opened_while_it_is_closed },
+        { "F4 F5: made longer while it is being opened", longer_while_it_is_opened },
         CU_TEST_INFO_NULL,
     };
     static CU_SuiteInfo suites[] = {
