@@ -68,6 +68,18 @@ static int anon_is(struct anon_slot *slot, const struct tarn_os *os, const uint8
            atomic_load(&slot->os) == os;
 }
 
+/* Has this process the segment through any other table? */
+static int anon_through_another(const uint8_t uuid[16])
+{
+    for (struct anon_slot *slot = anon_slots; slot < anon_slots + ANON_SLOTS; slot++) {
+        const struct tarn_os *os = atomic_load(&slot->os);
+
+        if (os != NULL && anon_is(slot, os, uuid))
+            return 1;
+    }
+    return 0;
+}
+
 /* Let go of a slot; the last one unmaps. */
 static int anon_release(const struct tarn_os *os, struct anon_slot *slot)
 {
@@ -230,6 +242,11 @@ static int anon_attach(struct tarn_backend_call *call, const struct tarn_segment
         return TARN_ENOSYS;
     }
     slot = anon_hold(call->os, req->uuid);
+    if (slot == NULL && anon_through_another(req->uuid)) {
+        call->say(call, "this process has it through another table of OS functions, and what one "
+                        "table has mapped no other may unmap: use the same for both environments");
+        return TARN_ENOSYS;
+    }
     if (slot == NULL) {
         call->say(call,
                   "it is the anonymous memory of process %llu, which only its children by fork "

@@ -48,8 +48,34 @@ static inline int home_files(const struct home *h, int away)
     return n;
 }
 
+/* Regions first: the memory of some is no file in it. */
+static inline void home_regions_away(const struct home *h)
+{
+    struct tarn_env_config config = TARN_ENV_CONFIG_INIT;
+    DIR *d = opendir(h->path);
+    struct dirent *e;
+    tarn_env *env;
+
+    config.home = h->path;
+    if (d == NULL)
+        return;
+    if (tarn_env_open(&config, &env) == TARN_OK) {
+        while ((e = readdir(d)) != NULL) {
+            char *end = strrchr(e->d_name, '.');
+
+            if (end == NULL || strcmp(end, ".tarn") != 0)
+                continue;
+            *end = '\0';
+            (void)tarn_region_remove(env, e->d_name, TARN_REMOVE_FORCE);
+        }
+        (void)tarn_env_close(env);
+    }
+    (void)closedir(d);
+}
+
 static inline void home_remove(const struct home *h)
 {
+    home_regions_away(h);
     (void)home_files(h, 1);
     (void)rmdir(h->path);
 }

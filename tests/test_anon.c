@@ -167,6 +167,23 @@ static void attached_twice(void)
     end();
 }
 
+static void through_another_table(void)
+{
+    static const struct tarn_os nothing = { .size = sizeof(nothing), .name = "nothing" };
+    struct tarn_env_config config = TARN_ENV_CONFIG_INIT;
+    tarn_region *none = NULL;
+    tarn_env *other;
+
+    begin();
+    config.home = home.path;
+    config.os = &nothing;
+    MUST(tarn_env_open(&config, &other));
+    FAILS(TARN_ENOSYS, home_attach(other, "one", 0, 0, &none));
+    CU_ASSERT_PTR_NOT_NULL(strstr(tarn_last_message(), "another table"));
+    OK(tarn_env_close(other));
+    end();
+}
+
 static void gone_with_the_last(void)
 {
     tarn_region *none = NULL;
@@ -373,6 +390,7 @@ int main(int argc, char **argv)
         { "private regions", private_regions },
         { "P3: no resource of the system", no_system_resource },
         { "R13: attached twice by one process", attached_twice },
+        { "P4: through another table", through_another_table },
         { "R13 R14 R25 R26: gone with the last, and nothing is in the way", gone_with_the_last },
         { "P3 X8: strangers are told, and take nothing away", strangers_are_told },
         { "children share it, and what is grown", children_share_it },
