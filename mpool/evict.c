@@ -75,6 +75,25 @@ void evict_unnote(struct tarn_mpool *pool, struct pool_lane *part, uint32_t fram
     }
 }
 
+bool evict_note_pins(struct tarn_mpool *pool, struct pool_lane *part, uint32_t frame, uint32_t tag)
+{
+    for (unsigned i = 0; i < BATCH_MAX; i++)
+        if (atomic_load(&part->reserve[i]) == frame + 1)
+            return true;
+    if (evict_note(part, frame))
+        return true;
+    for (unsigned i = 0; i < BATCH_MAX; i++) {
+        uint32_t noted = atomic_load(&part->reserve[i]);
+
+        if (noted != 0 && noted <= pool->frame_limit &&
+            atomic_load(&pool->frames[noted - 1].own) != own_make(FRAME_PINS, tag)) {
+            evict_unnote(pool, part, noted - 1, tag);
+            return evict_note(part, frame);
+        }
+    }
+    return false;
+}
+
 void evict_unreserve(struct tarn_mpool *pool, struct pool_lane *part, uint32_t tag)
 {
     for (unsigned i = 0; i < BATCH_MAX; i++) {

@@ -34,6 +34,12 @@ void evict_freed(struct tarn_mpool *pool, uint32_t frame);
 /* Note frame in the lane's reserve; false: no place. */
 bool evict_note(struct pool_lane *part, uint32_t frame);
 
+/*
+ * As evict_note(), for a frame that keeps pins and in a reserve that may be full, of a thread that ends
+ * or is dead: of the other frames in it one goes for this one.
+ */
+bool evict_note_pins(struct tarn_mpool *pool, struct pool_lane *part, uint32_t frame, uint32_t tag);
+
 /* Make the frames FREE that the reserve names and that the lane (tag) owns: one, or all. */
 void evict_unnote(struct tarn_mpool *pool, struct pool_lane *part, uint32_t frame, uint32_t tag);
 void evict_unreserve(struct tarn_mpool *pool, struct pool_lane *part, uint32_t tag);

@@ -316,7 +316,7 @@ void pin_unchain(struct tarn_mpool *pool, uint32_t lane, uint32_t tag)
     while ((link = atomic_load(&part->chain)) != 0 && (block = block_at(pool, link)) != NULL) {
         uint32_t next = atomic_load(&block->next);
 
-        if (!evict_note(part, link - 1))
+        if (!evict_note_pins(pool, part, link - 1, tag))
             return;
         if (atomic_compare_exchange_strong(&part->chain, &link, next))
             evict_unnote(pool, part, link - 1, tag);

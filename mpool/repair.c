@@ -228,7 +228,6 @@ static void mend_lane(struct tarn_region *region, void *ctx, uint32_t lane, uint
     pin_walk(r.pool, lane, mend_pin, &r);
     pin_unchain(r.pool, lane, tag);
     evict_unreserve(r.pool, r.dead, tag);
-    pin_unchain(r.pool, lane, tag); /* the reserve was full: now it has room */
     extent_repair(r.pool, lane, tag);
 }
 
@@ -264,7 +263,6 @@ static bool idle(struct tarn_region *region, void *ctx, uint32_t lane)
         return false;
     pin_unchain(pool, lane, tag);
     evict_unreserve(pool, pool_lane_part(pool, lane), tag);
-    pin_unchain(pool, lane, tag); /* the reserve was full: now it has room */
     return true;
 }
 
