@@ -157,8 +157,6 @@ static inline void audit_name(struct audit *a, uint32_t lane, uint32_t noted, ui
 
 static inline void audit_notes(struct audit *a, uint32_t lane, struct pool_lane *part)
 {
-    for (unsigned i = 0; i < INTENTS; i++)
-        AUDIT(a, atomic_load(&part->intent[i].entry) == 0, "lane %u: intent %u left", lane, i);
     for (unsigned i = 0; i < BATCH_MAX; i++)
         AUDIT(a, atomic_load(&part->writing[i]) == 0, "lane %u: writing %u left", lane, i);
     AUDIT(a, atomic_load(&part->group[0]) == 0 && atomic_load(&part->group[1]) == 0,
@@ -188,7 +186,9 @@ static inline void audit_lane(struct audit *a, uint32_t lane)
 
     AUDIT(a, tag == 0 || row_state(atomic_load(&rows_at(a->pool->region, row)->state)) == ROW_LIVE,
           "lane %u: of row %u, which is not live", lane, row);
-    if (tag != 0) /* of the dead nothing of this says anything, since nothing has their tag */
+    for (unsigned i = 0; i < INTENTS; i++)
+        AUDIT(a, atomic_load(&part->intent[i].entry) == 0, "lane %u: intent %u left", lane, i);
+    if (tag != 0) /* of the dead the other notes say nothing, since nothing has their tag */
         audit_notes(a, lane, part);
     pin_walk(a->pool, lane, audit_pin, a);
     for (unsigned i = 0; i < BATCH_MAX; i++)

@@ -410,6 +410,63 @@ static void group_lock(void)
     finish();
 }
 
+static int dies_inserting(struct side *me)
+{
+    struct dying d;
+    uint32_t frame;
+
+    (void)me;
+    joined(&d, 0);
+    entry_lock(d.b.th, entry_group_of(d.b.pool, key_of(7)));
+    if (evict_frame(d.b.th, d.file->record->class_, &frame) != 0 ||
+        entry_insert(d.b.th, key_of(7), frame, INTENT_LOAD) == NULL)
+        return 1;
+    die();
+    return 0;
+}
+
+/* Who waits for a group's lock and repairs meanwhile has it noted when he gets it: he may die, too. */
+static void note_of_a_lock(void)
+{
+    uint32_t group;
+
+    begin(PAGES);
+    group = entry_group_of(bed.pool, key_of(7));
+    death_of(dies_inserting);
+    CU_ASSERT_EQUAL(state_of(7), PTE_CL);
+    entry_lock(bed.th, group);
+    CU_ASSERT_PTR_NULL(entry_of(7)); /* repaired while we waited */
+    CU_ASSERT_EQUAL(atomic_load(&bed.th->part->group[0]), group + 1);
+    entry_unlock(bed.th, group);
+    CU_ASSERT_EQUAL(atomic_load(&bed.th->part->group[0]), 0);
+    finish();
+}
+
+static int dies_with_full_reserve(struct side *me)
+{
+    struct dying d;
+
+    (void)me;
+    joined(&d, 0);
+    for (tarn_pgno i = 0; i < 30; i++)
+        (void)pinned(&d, i);
+    for (uint32_t f = 0; evict_note(d.b.th->part, f); f++)
+        ; /* noted, and not taken after all */
+    die();
+    return 0;
+}
+
+/* The reserve is the journal of the chain, and has no room. */
+static void full_reserve(void)
+{
+    begin(PAGES);
+    death_of(dies_with_full_reserve);
+    CU_ASSERT_EQUAL(frames_of_kind(FRAME_PINS), 1);
+    CU_ASSERT_EQUAL(audit_pool(bed.pool, 0), 0);
+    CU_ASSERT_EQUAL(frames_of_kind(FRAME_PINS), 0);
+    finish();
+}
+
 static int dies_with_files(struct side *me)
 {
     struct dying d;
@@ -647,6 +704,8 @@ int main(void)
     static CU_TestInfo others[] = {
         { "X29: with a reserve", reserve },
         { "X29: with the lock of a group", group_lock },
+        { "X29: who repairs while he waits for a lock", note_of_a_lock },
+        { "X29: with pins in frames and a full reserve", full_reserve },
         { "X29: with the lock of the files", files_lock },
         { "X29: taking an extent", taking },
         { "X29: draining an extent", draining },
