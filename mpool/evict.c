@@ -23,8 +23,8 @@
  *   3. The frame becomes LANE before its entry loses it, so that it belongs to somebody always.
  *   4. freemap and free_hint are hints for where FREE frames are; the frame's own word decides, by
  *      CAS.
- *   5. Pages that must be written first are collected and written together, when enough of them are
- *      there or nothing clean has been found.
+ *   5. Pages that must be written first are collected, and written together if the clean ones among
+ *      the candidates are fewer than half of what is wanted.
  *
  * Not promised: the best victim; a bound on the wait if all pages are pinned for ever: then, after
  * about a second, TARN_ENOMEM with the counts.
@@ -161,16 +161,25 @@ static uint32_t make_room(struct tarn_thread *th)
     return n;
 }
 
+/* Lanes that somebody has. */
+static uint32_t lanes_in_use(const struct tarn_mpool *pool)
+{
+    uint32_t lanes = rows_lane_count(pool->region), n = 0;
+
+    for (uint32_t i = 0; i < lanes; i++)
+        n += rows_lane_row(pool->region, i) != UINT32_MAX;
+    return n;
+}
+
 /* How many frames to fetch at once: few in a small pool, where a reserve would be most of it. */
 static uint32_t batch_size(struct tarn_thread *th, uint32_t class_)
 {
     uint32_t frames = extent_class_frames(th->pool, class_);
-    uint32_t threads = atomic_load_explicit(&th->pool->header->threads, memory_order_relaxed);
     uint32_t room = make_room(th);
-    uint32_t n = frames / (8 * (threads ? threads : 1));
+    uint32_t n = frames / 16 < BATCH_MAX ? frames / 16 : BATCH_MAX;
+    uint32_t share = n > 1 ? frames / (8 * lanes_in_use(th->pool)) : 1;
 
-    n = n < frames / 16 ? n : frames / 16;
-    n = n < BATCH_MAX ? n : BATCH_MAX;
+    n = n < share ? n : share;
     n = n < room ? n : room;
     return n ? n : 1;
 }
@@ -247,7 +256,14 @@ struct victims {
     struct pin_batch batch;
     struct entry *entry[BATCH_MAX];
     uint64_t old[BATCH_MAX];
+    bool lost[BATCH_MAX]; /* it may go although it is dirty */
 };
+
+/* Must a dirty page stay?  Not if nobody can want it any more: its file has been closed by all. */
+static bool wanted(const struct tarn_mpool *pool, uint64_t key)
+{
+    return atomic_load(&pool_file(pool, key_file(key))->state) != FILE_DROPPING;
+}
 
 /* Claim the page in frame, if it is one that can go. */
 static void claim(struct tarn_thread *th, uint32_t frame, const struct evict_plan *plan,
@@ -256,9 +272,15 @@ static void claim(struct tarn_thread *th, uint32_t frame, const struct evict_pla
     struct tarn_mpool *pool = th->pool;
     struct entry *e = pool_entry_of(pool, frame);
     uint32_t i = v->batch.n;
-    uint64_t w;
+    uint64_t w, key;
 
-    if (!e || !pool_resident(e, frame, &w) || (!plan->dirty_too && pool_dirty(pool, w)) ||
+    if (!e || !pool_resident(e, frame, &w))
+        return;
+    key = atomic_load(&e->key); /* the CAS from w proves that it was this page's */
+    if (key == 0 || (plan->file != 0 && key_file(key) != plan->file))
+        return;
+    v->lost[i] = plan->dirty_too || !wanted(pool, key);
+    if ((!v->lost[i] && pool_dirty(pool, w)) ||
         !entry_claim(th, e, w, PTE_CL | PTE_RS | frame, plan->first_intent + i))
         return;
     v->batch.frame[i] = frame;
@@ -282,10 +304,10 @@ static bool drop(struct tarn_thread *th, const struct victims *v, uint32_t i)
 }
 
 /* Rule 2, after the scan: nobody writes it back, and it is clean. */
-static bool may_go(const struct tarn_mpool *pool, uint64_t old, const struct evict_plan *plan)
+static bool may_go(const struct tarn_mpool *pool, const struct victims *v, uint32_t i)
 {
-    return atomic_load(&pool->frames[pte_frame(old)].wb) == 0 &&
-           (plan->dirty_too || !pool_dirty(pool, old));
+    return !v->batch.pinned[i] && atomic_load(&pool->frames[v->batch.frame[i]].wb) == 0 &&
+           (v->lost[i] || !pool_dirty(pool, v->old[i]));
 }
 
 uint32_t evict_pages(struct tarn_thread *th, const uint32_t *frames, uint32_t n,
@@ -296,13 +318,14 @@ uint32_t evict_pages(struct tarn_thread *th, const uint32_t *frames, uint32_t n,
     uint32_t went = 0;
 
     v.batch.n = 0;
+    v.batch.ignore = plan->ignore;
     for (uint32_t i = 0; i < n; i++)
         claim(th, frames[i], plan, &v);
     if (v.batch.n != 0)
         pin_scan(th, &v.batch);
     for (uint32_t i = 0; i < v.batch.n; i++) {
         *pinned += v.batch.pinned[i];
-        if (v.batch.pinned[i] || !may_go(pool, v.old[i], plan) || !drop(th, &v, i)) {
+        if (!may_go(pool, &v, i) || !drop(th, &v, i)) {
             entry_release(pool, v.entry[i], v.old[i]);
             entry_forget(th, plan->first_intent + i);
             continue;
@@ -416,7 +439,7 @@ static void gather(struct hunt *h, uint64_t *moved)
 
 static void evict_clean(struct hunt *h)
 {
-    static const struct evict_plan plan = { false, false, 0 };
+    static const struct evict_plan plan = { .to_free = false };
     uint32_t want = h->want - h->got;
     uint32_t went =
         evict_pages(h->th, h->clean, h->nclean < want ? h->nclean : want, &plan, &h->pinned);
@@ -428,7 +451,7 @@ static void evict_clean(struct hunt *h)
 
 static void write_dirty(struct hunt *h)
 {
-    static const struct evict_plan plan = { false, false, 0 };
+    static const struct evict_plan plan = { .to_free = false };
     uint32_t frames[BATCH_MAX], went;
 
     if (h->ndirty == 0)
@@ -453,6 +476,7 @@ static void hunt_round(struct hunt *h)
     uint64_t moved = 0;
 
     sort_out(h, found, take_discards(h, found));
+    write_dirty(h); /* discarded pages are the first to go, dirty or not */
     do {
         gather(h, &moved);
         evict_clean(h);

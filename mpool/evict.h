@@ -19,6 +19,8 @@ struct evict_plan {
     bool dirty_too;        /* what is dirty is lost; else it stays */
     bool to_free;          /* frames become FREE; else they go into the reserve */
     unsigned first_intent; /* 0, or INTENT_REPAIR with few pages */
+    uint32_t file;         /* pages of this file only; 0: of any */
+    uint32_t ignore;       /* a lane + 1 whose pins do not count: its owner is dead; 0: none */
 };
 
 /*

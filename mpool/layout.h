@@ -201,7 +201,6 @@ struct pool_header {
         entry_off, data_off;
 
     _Alignas(64) own_word files_lock;
-    _Atomic uint32_t threads;    /* lanes in use, about; sets the size of reserves */
     _Atomic uint32_t overflowed; /* entries in the last group, at least */
     _Atomic uint64_t suspect;
     _Alignas(64) _Atomic uint32_t hand[PAGE_CLASSES]; /* where the clock is */

@@ -46,12 +46,11 @@
 
 enum { PINS_MAX = 65535 };
 
-static uint32_t block_pins(const struct tarn_mpool *pool, uint32_t frame)
+/* Pins in a block: of one unit, whatever the size of the pages that it was taken from. */
+static uint32_t block_pins(const struct tarn_mpool *pool)
 {
-    uint32_t bytes = pool_class_units(pool, extent_class_of(pool, frame))
-                     << pool->header->unit_shift;
-
-    return (bytes - (uint32_t)sizeof(struct pin_block)) / (uint32_t)sizeof(uint32_t);
+    return ((1u << pool->header->unit_shift) - (uint32_t)sizeof(struct pin_block)) /
+           (uint32_t)sizeof(uint32_t);
 }
 
 /* The block that link (frame + 1) names; NULL at the end, or if it is not one (rule 5). */
@@ -79,7 +78,7 @@ void pin_walk(const struct tarn_mpool *pool, uint32_t lane, pin_fn fn, void *ctx
             return;
     }
     while (seen < PINS_MAX && (block = block_at(pool, link)) != NULL) {
-        uint32_t n = block_pins(pool, link - 1);
+        uint32_t n = block_pins(pool);
 
         for (uint32_t i = 0; i < n; i++) {
             uint32_t pin = atomic_load(&block->pin[i]);
@@ -105,7 +104,7 @@ static struct place chained_place(struct tarn_thread *th)
     struct pin_block *block;
 
     while ((block = block_at(th->pool, link)) != NULL) {
-        uint32_t n = block_pins(th->pool, link - 1);
+        uint32_t n = block_pins(th->pool);
 
         for (uint32_t i = 0; i < n && !found.at; i++)
             if (atomic_load_explicit(&block->pin[i], memory_order_relaxed) == 0)
@@ -127,7 +126,7 @@ static int chain_frame(struct tarn_thread *th, _Atomic uint32_t **at)
     if (ret != 0)
         return ret;
     block = (void *)pool_page(pool, frame);
-    memset(block, 0, sizeof(*block) + block_pins(pool, frame) * sizeof(uint32_t));
+    memset(block, 0, sizeof(*block) + block_pins(pool) * sizeof(uint32_t));
     atomic_store(&block->next, atomic_load_explicit(&th->part->chain, memory_order_relaxed));
     atomic_store(&pool->frames[frame].own, own_make(FRAME_PINS, th->tag));
     atomic_store(&th->part->chain, frame + 1);
@@ -208,7 +207,8 @@ void pin_taken(struct tarn_thread *th, const _Atomic uint32_t *place)
 
 struct search {
     uint32_t frame;
-    _Atomic uint32_t *at;
+    bool own;
+    struct pin_found found;
 };
 
 static bool same_frame(void *ctx, _Atomic uint32_t *pin, uint32_t value)
@@ -217,31 +217,32 @@ static bool same_frame(void *ctx, _Atomic uint32_t *pin, uint32_t value)
 
     if ((value & PIN_FRAME) != s->frame + 1)
         return true;
-    s->at = pin;
-    return false;
+    s->found = (struct pin_found){ pin, value, s->own };
+    return !s->own || !(value & PIN_WRITABLE);
 }
 
-_Atomic uint32_t *pin_find(struct tarn_thread *th, uint32_t frame)
+struct pin_found pin_find(struct tarn_thread *th, uint32_t frame)
 {
-    struct search s = { frame, NULL };
+    struct search s = { .frame = frame, .own = true };
     struct tarn_mpool *pool = th->pool;
     uint32_t lanes = rows_lane_count(pool->region);
 
     pin_walk(pool, th->lane, same_frame, &s);
-    for (uint32_t i = 0; i < lanes && !s.at; i++)
+    s.own = false;
+    for (uint32_t i = 0; i < lanes && !s.found.at; i++)
         if (i != th->lane && rows_lane_row(pool->region, i) == pool->region->row)
             pin_walk(pool, i, same_frame, &s);
-    return s.at;
+    return s.found;
 }
 
 bool pin_any(const struct tarn_mpool *pool, uint32_t frame)
 {
-    struct search s = { frame, NULL };
+    struct search s = { .frame = frame };
     uint32_t lanes = rows_lane_count(pool->region);
 
-    for (uint32_t i = 0; i < lanes && !s.at; i++)
+    for (uint32_t i = 0; i < lanes && !s.found.at; i++)
         pin_walk(pool, i, same_frame, &s);
-    return s.at != NULL;
+    return s.found.at != NULL;
 }
 
 /* The batch by frame: open addressing, at most a quarter full; 0 is empty, else the index + 1. */
@@ -298,7 +299,8 @@ void pin_scan(struct tarn_thread *th, struct pin_batch *batch)
     }
     lanes = rows_lane_count(pool->region);
     for (uint32_t i = 0; i < lanes; i++)
-        if (lane_holder(atomic_load(&region_lane(pool->region, i)->owner)) != 0)
+        if (i + 1 != batch->ignore &&
+            lane_holder(atomic_load(&region_lane(pool->region, i)->owner)) != 0)
             pin_walk(pool, i, mark_pinned, &ix);
 }
 
@@ -314,12 +316,13 @@ void pin_unchain(struct tarn_mpool *pool, uint32_t lane, uint32_t tag)
     struct pin_block *block;
 
     while ((link = atomic_load(&part->chain)) != 0 && (block = block_at(pool, link)) != NULL) {
-        uint32_t next = atomic_load(&block->next);
+        uint32_t next = atomic_load(&block->next), head = link, tag_of_note = tag;
 
         if (!evict_note_pins(pool, part, link - 1, tag))
             return;
-        if (atomic_compare_exchange_strong(&part->chain, &link, next))
-            evict_unnote(pool, part, link - 1, tag);
+        if (!atomic_compare_exchange_strong(&part->chain, &head, next))
+            tag_of_note = 0; /* somebody else has unchained it: the note goes, the frame is his */
+        evict_unnote(pool, part, link - 1, tag_of_note);
     }
 }
 

@@ -41,8 +41,18 @@ void pin_taken(struct tarn_thread *th, const _Atomic uint32_t *place);
 /* The pin in place was cleared by its own thread. */
 void pin_given(struct tarn_thread *th, const _Atomic uint32_t *place);
 
-/* Where this process has frame pinned: th's own lane first, then its other lanes.  NULL: nowhere. */
-_Atomic uint32_t *pin_find(struct tarn_thread *th, uint32_t frame);
+/* Where a page is pinned. */
+struct pin_found {
+    _Atomic uint32_t *at; /* NULL: nowhere */
+    uint32_t value;
+    bool own; /* in the thread's own lane */
+};
+
+/*
+ * A pin that this process has on frame: of th's own lane first, and writable if there is one; else
+ * the oldest of another lane, since its thread puts its youngest first.
+ */
+struct pin_found pin_find(struct tarn_thread *th, uint32_t frame);
 
 /* Is frame pinned by anybody? Without the barrier: an answer about the past. */
 bool pin_any(const struct tarn_mpool *pool, uint32_t frame);
@@ -50,6 +60,7 @@ bool pin_any(const struct tarn_mpool *pool, uint32_t frame);
 /* Frames claimed together, and which of them turned out to be pinned. */
 struct pin_batch {
     uint32_t n;
+    uint32_t ignore; /* a lane + 1 whose pins do not count; 0: none */
     uint32_t frame[BATCH_MAX];
     bool pinned[BATCH_MAX];
 };

@@ -62,7 +62,8 @@ struct file_channel {
     tarn_file fd;      /* TARN_NO_FILE: it could not be opened */
     uint64_t retry_at; /* then: when to try again */
     uint32_t handles;
-    uint32_t users; /* threads that write through it now */
+    uint32_t users;   /* threads that write through it now */
+    uint32_t closers; /* threads that wait for those, to close it */
     struct file_channel *next;
 };
 
@@ -157,8 +158,7 @@ static inline void pool_count(struct tarn_thread *th, enum lane_counter c, uint6
 /* The version of a resident page: dirty if the frame's flushed differs. */
 static inline bool pool_dirty(const struct tarn_mpool *p, uint64_t pte)
 {
-    return atomic_load_explicit(&p->frames[pte_frame(pte)].flushed, memory_order_acquire) !=
-           pte_high(pte);
+    return atomic_load(&p->frames[pte_frame(pte)].flushed) != pte_high(pte);
 }
 
 /* The entry that names frame, if one does; its word may say otherwise by now: look at it. */
@@ -172,7 +172,7 @@ static inline struct entry *pool_entry_of(const struct tarn_mpool *p, uint32_t f
 /* Is e resident in frame, and not claimed?  *pte is its word. */
 static inline bool pool_resident(const struct entry *e, uint32_t frame, uint64_t *pte)
 {
-    *pte = atomic_load_explicit(&e->pte, memory_order_acquire);
+    *pte = atomic_load(&e->pte);
     return (*pte & (PTE_STATE | PTE_FRAME)) == (PTE_RS | frame);
 }
 

@@ -17,8 +17,7 @@
 struct said {
     struct tarn_thread *th;
     uint32_t frame;
-    _Atomic uint32_t *pin;
-    uint32_t value; /* of the pin */
+    struct pin_found pin;
 };
 
 /* Which frame page points into the start of; false: none of this pool. */
@@ -50,14 +49,15 @@ static int find(struct tarn_thread *th, void *page, struct said *s)
     if (ret != 0)
         return ret;
     s->th = th;
-    s->pin = frame_of(th, page, &s->frame) ? pin_find(th, s->frame) : NULL;
-    if (!s->pin)
+    s->pin.at = NULL;
+    if (frame_of(th, page, &s->frame))
+        s->pin = pin_find(th, s->frame);
+    if (!s->pin.at || !pool_entry_of(th->pool, s->frame))
         return tarn_fail(
             th->pool->sink, TARN_EINVAL,
             "page %p: this process has no page pinned there; it was put already, or is "
             "of another pool",
             page);
-    s->value = atomic_load(s->pin);
     return 0;
 }
 
@@ -72,34 +72,48 @@ static struct entry *entry_of(const struct said *s)
     return e;
 }
 
+/* Until nobody has claimed the page for a moment; *w is its word then.  Or the pool is in panic. */
+static int wait_unclaimed(const struct said *s, struct entry *e, uint64_t *w)
+{
+    int ret = 0;
+
+    *w = atomic_load(&e->pte);
+    while ((*w & PTE_CL) && (ret = region_check(s->th->pool->region)) == 0) {
+        entry_wait(s->th, e, *w);
+        *w = atomic_load(&e->pte);
+    }
+    return ret;
+}
+
 static int make_dirty(const struct said *s)
 {
     struct tarn_mpool *pool = s->th->pool;
     struct entry *e = entry_of(s);
-    uint64_t w = atomic_load(&e->pte);
+    uint64_t w;
 
-    if (!(s->value & PIN_WRITABLE))
+    if (!(s->pin.value & PIN_WRITABLE))
         return tarn_fail(pool->sink, TARN_EACCES,
                          "%s: page %llu: DIRTY through a handle that was opened read-only",
                          pool_file(pool, key_file(atomic_load(&e->key)))->path,
                          (unsigned long long)(atomic_load(&e->key) & KEY_PAGE_MASK));
     do {
-        while (w & PTE_CL) {
-            entry_wait(s->th, e, w);
-            w = atomic_load(&e->pte);
-        }
+        int ret = wait_unclaimed(s, e, &w);
+
+        if (ret != 0)
+            return ret;
     } while (!atomic_compare_exchange_weak(&e->pte, &w, w + PTE_VERSION));
     write_mark(pool, s->frame);
     return 0;
 }
 
 /* Make the page clean unwritten: as the one who writes it back would, without the write. */
-static void make_clean(const struct said *s)
+static int make_clean(const struct said *s)
 {
     struct tarn_mpool *pool = s->th->pool;
     struct frame *frame = &pool->frames[s->frame];
     struct entry *e = entry_of(s);
     uint64_t w;
+    int ret;
 
     while (!write_begin(s->th, s->frame)) {
         uint32_t writer = atomic_load(&frame->wb);
@@ -107,10 +121,11 @@ static void make_clean(const struct said *s)
         if (writer != 0)
             (void)own_wait(pool->region, &frame->wb, writer, writer, 1000 * 1000);
     }
-    while ((w = atomic_load(&e->pte)) & PTE_CL)
-        entry_wait(s->th, e, w);
-    atomic_store(&frame->flushed, pte_high(w));
+    ret = wait_unclaimed(s, e, &w);
+    if (ret == 0)
+        atomic_store(&frame->flushed, pte_high(w));
     write_end(s->th, s->frame);
+    return ret;
 }
 
 static void discard(const struct said *s)
@@ -130,37 +145,38 @@ static int say(const struct said *s, unsigned flags)
     if (ret != 0)
         return ret;
     if (flags & TARN_PAGE_CLEAN)
-        make_clean(s);
-    if (flags & TARN_PAGE_DISCARD)
+        ret = make_clean(s);
+    if (ret == 0 && (flags & TARN_PAGE_DISCARD))
         discard(s);
-    return 0;
+    return ret;
 }
 
 /* ---- the public calls ---------------------------------------------------------------------------- */
 
-/* The pin goes: its place is the thread's own, or one of another thread of the process. */
-static int drop_pin(const struct said *s)
+/* The pin goes.  False: another thread has put it in the same moment. */
+static bool drop_pin(struct said *s)
 {
-    struct tarn_thread *th = s->th;
-    uint32_t value = s->value;
+    uint32_t value = s->pin.value;
 
-    if (!atomic_compare_exchange_strong(s->pin, &value, 0))
-        return tarn_fail(th->pool->sink, TARN_EINVAL,
-                         "page in frame %u: put by two threads at once", s->frame);
-    pin_given(th, s->pin);
-    return 0;
+    if (!atomic_compare_exchange_strong(s->pin.at, &value, 0))
+        return false;
+    if (s->pin.own)
+        pin_given(s->th, s->pin.at);
+    return true;
 }
 
 __attribute__((noinline)) static int put_slowly(struct tarn_thread *th, void *page, unsigned flags)
 {
     struct said s;
-    int ret = find(th, page, &s);
+    int ret = check_flags(th, flags);
 
     if (ret == 0)
-        ret = check_flags(th, flags);
+        ret = find(th, page, &s);
     if (ret == 0)
         ret = say(&s, flags);
-    return ret == 0 ? drop_pin(&s) : ret;
+    while (ret == 0 && !drop_pin(&s)) /* is there another one? */
+        ret = find(th, page, &s);
+    return ret;
 }
 
 int tarn_page_put(tarn_thread *th, void *page, unsigned flags)

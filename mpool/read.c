@@ -158,9 +158,9 @@ int read_in(struct tarn_thread *th, struct tarn_mpf *file, uint64_t key, enum re
         evict_unused(th, frame);
         return ret;
     }
+    file_raise_last(file->record, pgno); /* before others can make page dirty: see tarn_page_new */
     publish(th, e, frame, pin, file->pin_base);
     pin_taken(th, pin);
-    file_raise_last(file->record, pgno);
     count(th, file, kind, made);
     *page = pool_page(pool, frame);
     return 0;

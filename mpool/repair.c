@@ -20,9 +20,11 @@
  *      the chain before the reserve, which is the chain's journal.
  *   3. A page that he had pinned through a writable handle is suspect: he may have been in the middle
  *      of a change.  If it is clean it leaves the pool, so that the next get reads it again; if it is
- *      dirty it stays, since it holds others' changes too.  Counted in both cases.
+ *      dirty, or another has it pinned, it stays.  Counted in all cases.
  *   4. The lane is handed on only when no repairer is at it (region/reap.c, rule 3): so what is
  *      cleared here is the dead one's.
+ *   5. Pins in the line are cleared; those in chained frames go with the frame, and nobody writes into
+ *      it: when a slow repairer looks, it may be a page again.
  *
  * tests/test_repair.c kills a process in each state and looks at what is left.
  */
@@ -171,7 +173,9 @@ static void mend_intent(struct repair *r, struct intent *in)
         else if ((w & PTE_RS) && atomic_load(&e->key) != 0)
             done = undo_claim(r, e, w, before);
         else
-            done = finish_delete(r, e, w, before) || free_intent(r) == INTENTS;
+            done = finish_delete(r, e, w, before);
+        if (!done && free_intent(r) == INTENTS)
+            return; /* nested too deep: the note stays for the next repairer */
     }
     atomic_store(&in->entry, 0);
 }
@@ -190,17 +194,26 @@ static void mend_writing(struct repair *r)
     }
 }
 
-/* Rule 3. */
+/*
+ * Rule 3: if the page is clean it goes, before the dead one's pin does.  Who has claimed it for a
+ * moment is waited for; who has it pinned, or writes it back, keeps it.
+ */
 static void suspect(struct repair *r, uint32_t frame)
 {
-    static const struct evict_plan drop = { .to_free = true };
-    struct evict_plan plan = drop;
+    enum { TRIES = 50 };
+    struct evict_plan plan = { .to_free = true, .ignore = r->lane + 1 };
+    struct entry *e = pool_entry_of(r->pool, frame);
     uint32_t pinned = 0;
 
-    atomic_fetch_add(&r->pool->header->suspect, 1);
     plan.first_intent = free_intent(r);
-    if (plan.first_intent < INTENTS)
-        (void)evict_pages(&r->self, &frame, 1, &plan, &pinned);
+    for (unsigned i = 0; i < TRIES && e && plan.first_intent < INTENTS; i++) {
+        uint64_t w = atomic_load(&e->pte);
+
+        if (!(w & PTE_RS) || pte_frame(w) != frame ||
+            evict_pages(&r->self, &frame, 1, &plan, &pinned) == 1 || !(w & PTE_CL))
+            return;
+        (void)own_wait(r->pool->region, pte_half(&e->pte), (uint32_t)w, 0, 100 * 1000);
+    }
 }
 
 static bool mend_pin(void *ctx, _Atomic uint32_t *pin, uint32_t value)
@@ -208,11 +221,15 @@ static bool mend_pin(void *ctx, _Atomic uint32_t *pin, uint32_t value)
     struct repair *r = ctx;
     uint32_t frame = (value & PIN_FRAME) - 1;
     bool writable = (value & PIN_WRITABLE) && frame < r->pool->frame_limit;
+    bool in_line = pin >= r->dead->pin && pin < r->dead->pin + LANE_PINS;
 
-    if (writable)
-        write_mark(r->pool, frame); /* he may have raised the version only; we may die, too */
-    if (atomic_compare_exchange_strong(pin, &value, 0) && writable)
+    if (writable) {
+        write_mark(r->pool, frame); /* he may have raised the version only */
         suspect(r, frame);
+    }
+    /* rule 5: a chained frame may be somebody's page by now */
+    if ((!in_line || atomic_compare_exchange_strong(pin, &value, 0)) && writable)
+        atomic_fetch_add(&r->pool->header->suspect, 1);
     return true;
 }
 
@@ -299,10 +316,25 @@ static int reattach(struct tarn_region *region, void *ctx)
     return 0;
 }
 
+/*
+ * Nothing of the pool may be used any more.  Hits do not ask for that: so every entry is claimed, by
+ * nobody, and sends them where it is asked.
+ */
+static void panic(struct tarn_region *region, void *ctx)
+{
+    struct tarn_mpool *pool = ctx;
+    uint64_t n = ((uint64_t)pool->header->groups + 1) * GROUP_ENTRIES;
+
+    (void)region;
+    for (uint64_t i = 0; i < n; i++)
+        atomic_fetch_or(&pool->entries[i].pte, PTE_CL);
+}
+
 const struct region_layer repair_layer = {
     .locks = mend_locks,
     .repair = mend_lane,
     .idle = idle,
     .row = mend_row,
     .reattach = reattach,
+    .panic = panic,
 };

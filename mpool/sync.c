@@ -15,7 +15,6 @@
  *
  * tests/test_sync.c holds it.
  */
-#include "mpool/sync.h"
 #include "mpool/entry.h"
 #include "mpool/file.h"
 #include "mpool/thread.h"
@@ -30,7 +29,8 @@ struct list {
 
 /* ---- what is dirty ------------------------------------------------------------------------------- */
 
-uint64_t sync_dirty_hint(const struct tarn_mpool *pool)
+/* Pages that the bitmap calls dirty: at least as many as are. */
+static uint64_t dirty_hint(const struct tarn_mpool *pool)
 {
     uint64_t n = 0;
 
@@ -51,7 +51,8 @@ static bool dirty_page(const struct tarn_mpool *pool, uint32_t frame, uint32_t i
     w = atomic_load(&e->pte);
     page->frame = frame;
     page->key = atomic_load(&e->key);
-    if (page->key == 0 || pte_frame(w) != frame || (id != 0 && key_file(page->key) != id))
+    if (page->key == 0 || pte_frame(w) != frame || (id != 0 && key_file(page->key) != id) ||
+        atomic_load(&pool_file(pool, key_file(page->key))->state) != FILE_LIVE)
         return false;
     return (w & PTE_CL) != 0 || pool_dirty(pool, w); /* claimed: its version cannot be read now */
 }
@@ -63,25 +64,73 @@ static int by_key(const void *a, const void *b)
     return (x->key > y->key) - (x->key < y->key);
 }
 
-static int make_list(struct tarn_mpool *pool, uint32_t id, struct list *list)
+/* Add the page in frame if it is wanted; false: there is no room. */
+static bool add(const struct tarn_mpool *pool, uint32_t frame, uint32_t id, struct list *list)
 {
-    const struct tarn_os *os = pool->os;
-    uint64_t room = sync_dirty_hint(pool) + BATCH_MAX;
-    void *p;
-    int ret = os->misc->malloc(os, room * sizeof(struct write_page), &p);
+    if (list->n == list->room)
+        return false;
+    list->n += dirty_page(pool, frame, id, &list->pages[list->n]);
+    return true;
+}
 
-    if (ret != 0)
-        return tarn_fail(pool->sink, ret, "pool: no memory to list %llu dirty pages",
-                         (unsigned long long)room);
-    *list = (struct list){ p, 0, (uint32_t)room };
+/* What somebody is writing back: he may just have taken the page's bit, to look again. */
+static bool add_writing(const struct tarn_mpool *pool, uint32_t id, struct list *list)
+{
+    uint32_t lanes = rows_lane_count(pool->region);
+
+    for (uint32_t lane = 0; lane < lanes; lane++)
+        for (unsigned i = 0; i < BATCH_MAX; i++) {
+            uint32_t noted = atomic_load(&pool_lane_part(pool, lane)->writing[i]);
+
+            if (noted != 0 && noted <= pool->frame_limit && !add(pool, noted - 1, id, list))
+                return false;
+        }
+    return true;
+}
+
+static bool add_dirty(const struct tarn_mpool *pool, uint32_t id, struct list *list)
+{
     for (uint32_t i = 0; i <= pool->frame_limit / 64; i++) {
         uint64_t bits = atomic_load(&pool->dirtymap[i]);
 
-        for (; bits != 0 && list->n < list->room; bits &= bits - 1)
-            list->n += dirty_page(pool, i * 64 + (uint32_t)__builtin_ctzll(bits), id,
-                                  &list->pages[list->n]);
+        for (; bits != 0; bits &= bits - 1)
+            if (!add(pool, i * 64 + (uint32_t)__builtin_ctzll(bits), id, list))
+                return false;
     }
+    return true;
+}
+
+/* Sort, and take out what is there twice. */
+static void tidy(struct list *list)
+{
+    uint32_t n = 0;
+
     text_sort(list->pages, list->n, sizeof(*list->pages), by_key);
+    for (uint32_t i = 0; i < list->n; i++)
+        if (n == 0 || list->pages[i].key != list->pages[n - 1].key)
+            list->pages[n++] = list->pages[i];
+    list->n = n;
+}
+
+/* The room is a guess, since pages become dirty while they are listed: if it was too small, again. */
+static int make_list(struct tarn_mpool *pool, uint32_t id, struct list *list)
+{
+    const struct tarn_os *os = pool->os;
+    uint64_t room = dirty_hint(pool) + 16 * BATCH_MAX;
+
+    for (;; room *= 2) {
+        void *p;
+        int ret = os->misc->malloc(os, room * sizeof(struct write_page), &p);
+
+        if (ret != 0)
+            return tarn_fail(pool->sink, ret, "pool: no memory to list %llu dirty pages",
+                             (unsigned long long)room);
+        *list = (struct list){ p, 0, (uint32_t)room };
+        if (add_writing(pool, id, list) && add_dirty(pool, id, list))
+            break;
+        os->misc->free(os, p);
+    }
+    tidy(list);
     return 0;
 }
 
@@ -89,7 +138,7 @@ static int make_list(struct tarn_mpool *pool, uint32_t id, struct list *list)
 
 static void write_once(struct tarn_thread *th, const struct list *list, struct write_result *r)
 {
-    for (uint32_t i = 0; i < list->n && r->err == 0; i += BATCH_MAX) {
+    for (uint32_t i = 0; i < list->n; i += BATCH_MAX) {
         uint32_t n = list->n - i < BATCH_MAX ? list->n - i : BATCH_MAX;
 
         write_pages(th, list->pages + i, n, r);

@@ -100,7 +100,6 @@ static void link_to_pool(struct tarn_mpool *pool, struct tarn_thread *th)
     th->next_of_pool = pool->threads;
     pool->threads = th;
     unlock_handles();
-    atomic_fetch_add_explicit(&pool->header->threads, 1, memory_order_relaxed);
 }
 
 /* handles_lock is held. */
@@ -112,10 +111,9 @@ static void unlink_from_pool(struct tarn_thread *th)
         at = &(*at)->next_of_pool;
     if (*at)
         *at = th->next_of_pool;
-    atomic_fetch_sub_explicit(&th->pool->header->threads, 1, memory_order_relaxed);
-    th->pool = NULL;
     th->pin = th->room = NULL;
-    free_bounce(th); /* the handle itself waits for the end of its thread */
+    free_bounce(th);
+    th->pool = NULL; /* last: from now on its thread may use the handle for another pool */
 }
 
 void thread_close_all(struct tarn_mpool *pool)
@@ -232,6 +230,7 @@ static void clean_lane(struct tarn_thread *th)
     atomic_store(&th->part->group[1], 0);
     atomic_store(&th->part->extent, 0);
     atomic_store(&th->part->files, 0);
+    evict_unreserve(th->pool, th->part, th->tag);
 }
 
 static int make(struct tarn_mpool *pool, struct tarn_thread **out)

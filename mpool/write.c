@@ -68,13 +68,13 @@ void write_unmark(struct tarn_mpool *pool, uint32_t frame)
 {
     _Atomic uint64_t *word = &pool->dirtymap[frame / 64];
     uint64_t bit = 1ULL << frame % 64;
-    struct entry *e;
+    struct entry *e = pool_entry_of(pool, frame);
     uint64_t w;
 
-    if (!(atomic_load(word) & bit))
+    if (!(atomic_load(word) & bit) || (e && (!pool_resident(e, frame, &w) || pool_dirty(pool, w))))
         return;
     atomic_fetch_and(word, ~bit);
-    e = pool_entry_of(pool, frame); /* not before: another page may just have come in, dirty */
+    e = pool_entry_of(pool, frame); /* again: another page may just have come in, dirty */
     if (e && (!pool_resident(e, frame, &w) || pool_dirty(pool, w)))
         atomic_fetch_or(word, bit);
 }

@@ -30,6 +30,8 @@ struct region_layer {
      * forget the parent's threads and lanes.  NULL: nothing to do.
      */
     int (*reattach)(struct tarn_region *region, void *ctx);
+    /* The region is in panic: whoever uses the layer's memory without asking must be stopped. */
+    void (*panic)(struct tarn_region *region, void *ctx);
 };
 
 /* What a layer asks for when it makes or joins a region of its own kind. */

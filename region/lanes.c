@@ -327,11 +327,12 @@ void rows_thread_ends(struct tarn_region *region, uint64_t thread)
         uint64_t owner = atomic_load(&region_lane(region, lane)->owner);
 
         give_lock(region, tag_make(lane, lane_tag_gen(owner)));
-        own_mutex_lock(region->os, &region->free_lanes_lock);
-        atomic_store(&region_lane(region, lane)->thread, 0);
-        own_mutex_unlock(region->os, &region->free_lanes_lock);
+        own_mutex_lock(region->os, &region->free_lanes_lock); /* or another thread adopts it */
         if (idle(region, lane))
             rows_lane_clear(region, lane, owner);
+        else
+            atomic_store(&region_lane(region, lane)->thread, 0);
+        own_mutex_unlock(region->os, &region->free_lanes_lock);
         from = lane + 1;
     }
     own_mutex_lock(region->os, &region->free_lanes_lock);

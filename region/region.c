@@ -324,5 +324,8 @@ int tarn_region_panic(tarn_region *region)
     if (atomic_load(&region->forked))
         return region_check(region);
     atomic_store(&region->header->panic, 1);
+    for (int i = 0; i < REGION_LAYERS; i++)
+        if (region->layer_ops[i] != NULL && region->layer_ops[i]->panic != NULL)
+            region->layer_ops[i]->panic(region, region->layer_ctx[i]);
     return TARN_OK;
 }

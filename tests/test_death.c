@@ -328,8 +328,9 @@ static int fine(struct tarn_region *r, void *ctx)
     return TARN_OK;
 }
 
-static const struct region_layer layer = { count_locks, count_repair, always_idle, count_row,
-                                           NULL };
+static const struct region_layer layer = {
+    .locks = count_locks, .repair = count_repair, .idle = always_idle, .row = count_row
+};
 
 static const struct region_plan plan = { .layer = LAYER_MPOOL,
                                          .fingerprint = 5,

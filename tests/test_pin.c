@@ -336,7 +336,7 @@ static void finding(void)
     for (unsigned i = 0; i < 18; i++)
         page[i] = get(i);
     for (unsigned i = 0; i < 18; i++) {
-        _Atomic uint32_t *at = pin_find(b.th, frame_of(page[i]));
+        _Atomic uint32_t *at = pin_find(b.th, frame_of(page[i])).at;
 
         CU_ASSERT_PTR_NOT_NULL_FATAL(at);
         CU_ASSERT_EQUAL(atomic_load(at) & PIN_FRAME, frame_of(page[i]) + 1);
@@ -344,7 +344,7 @@ static void finding(void)
         CU_ASSERT_EQUAL(pin_in_line(b.th, at), i < 16);
     }
     OK(tarn_page_put(b.th, page[9], 0));
-    CU_ASSERT_PTR_NULL(pin_find(b.th, frame_of(page[9])));
+    CU_ASSERT_PTR_NULL(pin_find(b.th, frame_of(page[9])).at);
     batch.frame[0] = frame_of(page[17]);
     batch.frame[1] = frame_of(page[9]);
     batch.frame[2] = frame_of(page[0]);

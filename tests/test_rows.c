@@ -189,7 +189,9 @@ static int fine(struct tarn_region *r, void *ctx)
     return TARN_OK;
 }
 
-static const struct region_layer layer = { no_locks, note_repair, not_busy, NULL, NULL };
+static const struct region_layer layer = { .locks = no_locks,
+                                           .repair = note_repair,
+                                           .idle = not_busy };
 
 static struct region_plan plan = { .layer = LAYER_MPOOL,
                                    .fingerprint = 77,

@@ -79,7 +79,7 @@ static int fine(struct tarn_region *r, void *ctx)
 }
 
 /* A layer that has one word. */
-static const struct region_layer layer = { mend_word, nothing, idle, NULL, NULL };
+static const struct region_layer layer = { .locks = mend_word, .repair = nothing, .idle = idle };
 
 static const struct region_plan plan = {
     .layer = LAYER_MPOOL, .fingerprint = 9, .init = fine, .join = fine, .ops = &layer

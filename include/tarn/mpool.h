@@ -96,8 +96,10 @@ TARN_API int tarn_mpool_thread(tarn_mpool *pool, tarn_thread **out);
 
 /*
  * Write back every dirty page of every file of the pool that this process may write, sorted and in
- * large writes, and fsync those files.  TARN_EINCOMPLETE: some pages were pinned all the time, or
- * are of files that this process cannot write; the message has the counts; all others are written.
+ * large writes, and fsync those files.  TARN_EINCOMPLETE: some pages were pinned, or being
+ * written by others, for longer than about 0.1 s, or are of files that this process cannot write;
+ * the message has the counts; all others are written.  TARN_EIO: an fsync of a file has failed, now
+ * or earlier: what was written to it may be lost, see tarn_mpf_stat.suspect.
  */
 TARN_API int tarn_mpool_sync(tarn_mpool *pool);
 
@@ -218,12 +220,16 @@ enum tarn_page_flag {
  *   TARN_EIO      it could not be read: nothing is left behind
  *   TARN_ENOMEM   all pages of this size are pinned or cannot be written; the message has the counts
  *   TARN_EINVAL   pgno > TARN_PGNO_MAX, unknown flags, 65,535 pins, file is not of this thread's pool
+ *   TARN_ENOSPC   room could only be made by writing pages back, and their disk is full
  *   TARN_EFORK    th is the parent's;  TARN_ERUNRECOVERY: the pool is in panic
  */
 TARN_API int tarn_page_get(tarn_thread *th, tarn_mpf *file, tarn_pgno pgno, unsigned flags,
                            void **page);
 
-/* Pin the highest page of file; *pgno is its number (seed G3). */
+/*
+ * Pin the highest page of file; *pgno is its number (seed G3).  TARN_ENOENT: the file is empty, or
+ * that page was made by tarn_page_new() and left the pool without ever having been called dirty.
+ */
 TARN_API int tarn_page_last(tarn_thread *th, tarn_mpf *file, tarn_pgno *pgno, void **page);
 
 /*
