@@ -15,8 +15,10 @@
  * Rules
  *   1. The lane notes the extent before the CAS that puts its tag into the word.
  *   2. Taking a FREE extent writes all its frames anew: what a death left in them does not matter.
- *   3. Draining lets pages go as eviction does, then turns every FREE into NONE; if one frame is not
- *      FREE (pinned, kept in a reserve, dirty and barred), all are turned back.
+ *   3. Draining lets pages go as eviction does, then turns every FREE into NONE with its tag; if one
+ *      frame is not FREE (pinned, kept in a reserve, dirty and barred), all are turned back.  The tag
+ *      tells them from the inside of larger pages: who repairs for a dead drainer may be stopped in
+ *      the middle, and go on when the extent belongs to another size.
  *   4. Every size in use keeps room for 8 pages and one extent; what a new size needs comes from
  *      free extents, then from spare address space, then from the size that misses least.
  *
@@ -177,19 +179,36 @@ static void let_pages_go(struct tarn_thread *th, uint32_t first, uint32_t step, 
     (void)evict_pages(th, frames, n, &plan, &pinned);
 }
 
-/* Turn page starts of [first, end) from one kind into another; the frame where that failed. */
-static uint32_t turn(struct tarn_mpool *pool, uint32_t first, uint32_t step, uint32_t end,
-                     enum own_kind from, enum own_kind to)
+/* Page starts of [first, end) from FREE to NONE; false: one is not FREE. */
+static bool turn(struct tarn_thread *th, uint32_t first, uint32_t step, uint32_t end)
 {
     for (uint32_t f = first; f < end; f += step) {
-        uint64_t own = own_make(from, 0);
+        uint64_t own = own_make(FRAME_FREE, 0);
 
-        if (!atomic_compare_exchange_strong(&pool->frames[f].own, &own, own_make(to, 0)))
-            return f;
-        if (to == FRAME_FREE)
+        if (!atomic_compare_exchange_strong(&th->pool->frames[f].own, &own,
+                                            own_make(FRAME_NONE, th->tag)))
+            return false;
+    }
+    return true;
+}
+
+/*
+ * word says who drains extent: undo it, for ourselves or for the dead (rule 3).  The hint comes last,
+ * since it does not count what becomes FREE while the extent is of no size.
+ */
+static void undrain(struct tarn_mpool *pool, uint32_t extent, uint64_t word)
+{
+    uint32_t units = pool_extent_units(pool), step = pool_class_units(pool, word_class(word));
+
+    for (uint32_t f = extent * units; f < (extent + 1) * units; f += step) {
+        uint64_t own = own_make(FRAME_NONE, (uint32_t)(word >> 32));
+
+        if (atomic_compare_exchange_strong(&pool->frames[f].own, &own, own_make(FRAME_FREE, 0)))
             evict_freed(pool, f);
     }
-    return end;
+    if (atomic_compare_exchange_strong(&pool->extent[extent], &word,
+                                       word_make(0, word_class(word), EXTENT_USED)))
+        atomic_fetch_add(&pool->header->free_hint[word_class(word)], units / step);
 }
 
 /* A frame that is in somebody's hands would be in the way: better not to begin. */
@@ -209,19 +228,17 @@ static bool drain(struct tarn_thread *th, uint32_t extent, uint32_t class_)
 {
     struct tarn_mpool *pool = th->pool;
     uint32_t units = pool_extent_units(pool), step = pool_class_units(pool, class_);
-    uint32_t first = extent * units, end = first + units, stopped;
-    uint64_t used = word_make(0, class_, EXTENT_USED);
+    uint32_t first = extent * units, end = first + units;
+    uint64_t mine = word_make(th->tag, class_, EXTENT_DRAINING);
 
     if (!drainable(pool, first, step, end) ||
-        !hold(th, extent, used, word_make(th->tag, class_, EXTENT_DRAINING)))
+        !hold(th, extent, word_make(0, class_, EXTENT_USED), mine))
         return false;
     for (uint32_t f = first; f < end; f += step * BATCH_MAX)
         let_pages_go(th, f, step, f + step * BATCH_MAX < end ? f + step * BATCH_MAX : end);
-    stopped = turn(pool, first, step, end, FRAME_FREE, FRAME_NONE);
-    if (stopped != end) { /* back while it is ours: who finds us dead does the same */
-        (void)turn(pool, first, step, stopped, FRAME_NONE, FRAME_FREE);
-        atomic_fetch_add(&pool->header->free_hint[class_], units / step);
-        let_go(th, extent, used);
+    if (!turn(th, first, step, end)) {
+        undrain(pool, extent, mine);
+        atomic_store(&th->part->extent, 0);
         return false;
     }
     atomic_fetch_sub(&pool->header->extents_of[class_], 1);
@@ -337,7 +354,6 @@ static void recount(struct tarn_mpool *pool)
 void extent_repair(struct tarn_mpool *pool, uint32_t lane, uint32_t tag)
 {
     uint32_t noted = atomic_load(&pool_lane_part(pool, lane)->extent);
-    uint32_t units = pool_extent_units(pool);
     uint64_t word;
 
     if (noted == 0 || noted > pool->header->extents)
@@ -348,12 +364,7 @@ void extent_repair(struct tarn_mpool *pool, uint32_t lane, uint32_t tag)
         return;
     }
     if (word_state(word) == EXTENT_DRAINING) {
-        uint32_t step = pool_class_units(pool, word_class(word));
-
-        for (uint32_t f = (noted - 1) * units; f < noted * units; f += step)
-            (void)turn(pool, f, step, f + step, FRAME_NONE, FRAME_FREE);
-        (void)atomic_compare_exchange_strong(&pool->extent[noted - 1], &word,
-                                             word_make(0, word_class(word), EXTENT_USED));
+        undrain(pool, noted - 1, word);
     } else if (word_state(word) == EXTENT_TAKING) {
         bool spare = noted - 1 >= pool->header->extents_spare;
 

@@ -254,6 +254,58 @@ static void the_counts_are_right(void)
     end();
 }
 
+/* ---- who was killed in the middle --------------------------------------------------------------- */
+
+static uint64_t word_of(uint32_t class_, enum extent_state state, uint32_t tag)
+{
+    return (uint64_t)tag << 32 | (class_ + 1) << 8 | (uint64_t)state;
+}
+
+/* The n-th extent (from 1) that is of class and in use. */
+static uint32_t extent_used(uint32_t class_, uint32_t n)
+{
+    uint32_t i = 0;
+
+    for (;; i++) {
+        CU_ASSERT_FATAL(i < b.pool->header->extents);
+        n -= atomic_load(&b.pool->extent[i]) == word_of(class_, EXTENT_USED, 0);
+        if (n == 0)
+            return i;
+    }
+}
+
+/* Repair for this thread's own lane, as if it had died while it drained extent. */
+static void undo_draining(uint32_t extent, uint32_t class_)
+{
+    atomic_store(&b.th->part->extent, extent + 1);
+    atomic_store(&b.pool->extent[extent], word_of(class_, EXTENT_DRAINING, b.th->tag));
+    extent_repair(b.pool, b.th->lane, b.th->tag);
+    atomic_store(&b.th->part->extent, 0);
+    CU_ASSERT_EQUAL(atomic_load(&b.pool->extent[extent]), word_of(class_, EXTENT_USED, 0));
+}
+
+/* What a drainer turned carries its tag; NONE without it is the inside of a larger page. */
+static void only_the_tagged_come_back(void)
+{
+    uint32_t extent, f, hint;
+
+    begin(0, 4096);
+    MUST(open_size(3, 4));
+    extent = extent_used(3, 1);
+    f = extent * pool_extent_units(b.pool);
+    for (uint32_t i = 0; i < 4; i++)
+        CU_ASSERT_EQUAL(atomic_load(&b.pool->frames[f + i].own), own_make(FRAME_FREE, 0));
+    atomic_store(&b.pool->frames[f].own, own_make(FRAME_NONE, b.th->tag));
+    atomic_store(&b.pool->frames[f + 1].own, own_make(FRAME_NONE, 0));
+    hint = atomic_load(&b.pool->header->free_hint[3]);
+    undo_draining(extent, 3);
+    CU_ASSERT_EQUAL(atomic_load(&b.pool->frames[f].own), own_make(FRAME_FREE, 0));
+    CU_ASSERT_EQUAL(atomic_load(&b.pool->frames[f + 1].own), own_make(FRAME_NONE, 0));
+    CU_ASSERT(atomic_load(&b.pool->header->free_hint[3]) > hint);
+    atomic_store(&b.pool->frames[f + 1].own, own_make(FRAME_FREE, 0));
+    end();
+}
+
 /* ---- threads ------------------------------------------------------------------------------------ */
 
 struct worker {
@@ -315,6 +367,7 @@ int main(void)
         { "extents with pinned pages stay", pinned_extents_stay },
         { "room moves to where it is missed", room_moves_to_where_it_is_missed },
         { "every extent is counted once", the_counts_are_right },
+        { "only what a dead drainer turned comes back", only_the_tagged_come_back },
         { "sizes fight for room", sizes_fight_for_room },
         CU_TEST_INFO_NULL,
     };

@@ -512,7 +512,7 @@ static void hold_extent(uint32_t from, enum extent_state to)
 
         (void)atomic_compare_exchange_strong(
             &d.b.pool->frames[f].own, &empty,
-            own_make(to == EXTENT_TAKING ? FRAME_FREE : FRAME_NONE, 0));
+            to == EXTENT_TAKING ? own_make(FRAME_FREE, 0) : own_make(FRAME_NONE, d.b.th->tag));
     }
     die();
 }
