@@ -50,12 +50,19 @@ static uint64_t pidfs_inode(int fd)
     return (uint64_t)sb.st_ino;
 }
 
+struct process_stat {
+    char state;
+    uint64_t threads;
+    uint64_t start;
+};
+
 /*
- * State and start of process pid from /proc/PID/stat: "PID (NAME) STATE ..." with the start as field
- * 22.  The name may hold anything, also ')': the last one counts.
+ * From /proc/PID/stat: "PID (NAME) STATE ..." with the number of threads as field 20 and the start as
+ * field 22.  The name may hold anything, also ')': the last one counts.
  */
-static int read_stat(uint64_t pid, char *state, uint64_t *start)
+static int read_stat(uint64_t pid, struct process_stat *out)
 {
+    struct process_stat st = { .threads = 0 };
     char path[64], text[1024];
     const char *at;
 
@@ -65,19 +72,29 @@ static int read_stat(uint64_t pid, char *state, uint64_t *start)
     at = strrchr(text, ')');
     if (at == NULL || at[1] != ' ')
         return TARN_ENOENT;
-    *state = at[2];
-    for (int field = 2; field < 22 && at != NULL; field++)
+    st.state = at[2];
+    for (int field = 3; field <= 22 && at != NULL; field++) {
         at = strchr(at + 1, ' ');
+        if (field == 20 && at != NULL)
+            st.threads = strtoull(at + 1, NULL, 10);
+    }
     if (at == NULL)
         return TARN_ENOENT;
-    *start = strtoull(at + 1, NULL, 10);
+    st.start = strtoull(at + 1, NULL, 10);
+    *out = st;
     return TARN_OK;
+}
+
+/* A first thread that has ended while others run makes the state 'Z', and nothing is dead. */
+static int is_zombie(const struct process_stat *st)
+{
+    return st->state == 'X' || (st->state == 'Z' && st->threads <= 1);
 }
 
 int linux_proc_identity(const struct tarn_os *os, uint64_t pid, struct tarn_procid *id)
 {
     struct tarn_procid it = { .pid = pid, .ns = own_namespace() };
-    char state;
+    struct process_stat st = { .start = 0 };
     int fd = pidfd_open(pid);
 
     if (fd < 0 && errno == ESRCH)
@@ -86,8 +103,9 @@ int linux_proc_identity(const struct tarn_os *os, uint64_t pid, struct tarn_proc
         it.ino = pidfs_inode(fd);
         (void)close(fd);
     }
-    if (read_stat(pid, &state, &it.start) != TARN_OK && fd < 0)
+    if (read_stat(pid, &st) != TARN_OK && fd < 0)
         return posix_proc_identity(os, pid, id);
+    it.start = st.start;
     *id = it;
     return TARN_OK;
 }
@@ -111,8 +129,8 @@ static int has_ended(int fd)
 
 int linux_proc_alive(const struct tarn_os *os, const struct tarn_procid *id, int *alive)
 {
-    uint64_t ino = 0, start = 0, ns = own_namespace();
-    char state = '?';
+    uint64_t ino = 0, ns = own_namespace();
+    struct process_stat st;
     int ended, fd;
 
     if (id->ns != 0 && ns != id->ns)
@@ -129,8 +147,8 @@ int linux_proc_alive(const struct tarn_os *os, const struct tarn_procid *id, int
     }
     if (!ended && id->ino != 0 && ino != 0)
         ended = ino != id->ino;
-    else if (!ended && read_stat(id->pid, &state, &start) == TARN_OK)
-        ended = state == 'Z' || state == 'X' || (id->start != 0 && start != id->start);
+    else if (!ended && read_stat(id->pid, &st) == TARN_OK)
+        ended = (fd < 0 && is_zombie(&st)) || (id->start != 0 && st.start != id->start);
     else if (!ended && fd < 0)
         return posix_proc_alive(os, id, alive);
     *alive = !ended;
