@@ -383,6 +383,45 @@ static void grown_bytes_are_zero_and_seen_by_all(void)
     drop(&m);
 }
 
+/* The kernel's word on the page at p: is it left out of core dumps?  -1: it does not say. */
+static int left_out_of_dumps(const void *p)
+{
+    unsigned long from, to, at = (unsigned long)p;
+    int inside = 0, answer = -1;
+    char line[1024];
+    FILE *f = fopen("/proc/self/smaps", "r");
+
+    while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
+        if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+            inside = at >= from && at < to;
+        else if (inside && strncmp(line, "VmFlags:", 8) == 0)
+            answer = strstr(line, " dd") != NULL;
+    }
+    if (f != NULL)
+        (void)fclose(f);
+    return answer;
+}
+
+/* Else a core dump would have memory put behind all of it. */
+static void the_reserve_is_left_out_of_dumps(void)
+{
+    struct tarn_segment other = { 0 };
+    struct made m;
+
+    if (!has(TARN_CAP_GROWS))
+        SKIP("has no reserve");
+    MUST(make(&m, 4, 16));
+    MUST(attach(&m, 0, &other));
+    if (left_out_of_dumps(m.seg.base) >= 0) {
+        CU_ASSERT_EQUAL(left_out_of_dumps(m.seg.base), 0);
+        CU_ASSERT_EQUAL(left_out_of_dumps((char *)m.seg.base + 4 * page), 1);
+        CU_ASSERT_EQUAL(left_out_of_dumps(other.base), 0);
+        CU_ASSERT_EQUAL(left_out_of_dumps((char *)other.base + 15 * page), 1);
+    }
+    OK(be->detach(&m.call, &other));
+    drop(&m);
+}
+
 static void a_failed_growth_changes_nothing(void)
 {
     struct made m;
@@ -697,6 +736,7 @@ int main(int argc, char **argv)
         { "P3: strangers are told who shares it", strangers_are_told },
         { "P6: a read-only mapping cannot be written", a_read_only_mapping_cannot_be_written },
         { "grown bytes are zero and seen by all", grown_bytes_are_zero_and_seen_by_all },
+        { "the reserve is left out of core dumps", the_reserve_is_left_out_of_dumps },
         { "a failed growth changes nothing", a_failed_growth_changes_nothing },
         { "shrunk bytes come back as zeros", shrunk_bytes_come_back_as_zeros },
         { "P4: those attached outlive removal", those_attached_outlive_removal },
