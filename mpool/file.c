@@ -13,7 +13,7 @@
  *   2. The last to close (no bit left) drops the file's pages unwritten (seed F9) and frees the
  *      record.  A death that clears the last bit drops nothing: the record stays LIVE, and whoever
  *      opens the same file inherits its pages.
- *   3. A record is FREE only when no entry carries its id.
+ *   3. A record is FREE only when no entry carries its id, be it claimed or not.
  *   4. A process opens a file by another's record only to write its pages back, and only if it runs
  *      as the file's and the pool's owner, and what it opened (no link followed) is a regular file
  *      with the identity of the record: who may write the pool could put any path there.
@@ -101,20 +101,28 @@ void file_raise_last(struct file_record *record, tarn_pgno pgno)
 
 /* ---- dropping pages ----------------------------------------------------------------------------- */
 
-/* One pass over all frames: pages of file id go.  Returns how many are still there. */
-static uint32_t drop_pass(struct tarn_thread *th, uint32_t id, uint32_t *pinned)
+/*
+ * One pass over all entries: pages of file id go, the dirty ones only if they are `lost`.  Returns how
+ * many entries carry the id still.  Frames would not do: a page that is being evicted has none, and
+ * comes back if the evictor dies; what tells is that its entry is claimed (rule 3).
+ */
+static uint32_t drop_pass(struct tarn_thread *th, uint32_t id, bool lost, uint32_t *pinned)
 {
-    static const struct evict_plan plan = { .dirty_too = true, .to_free = true };
+    const struct evict_plan plan = { .dirty_too = lost, .to_free = true, .file = id };
     struct tarn_mpool *pool = th->pool;
+    struct entry *end = pool->entries + ((size_t)pool->header->groups + 1) * GROUP_ENTRIES;
     uint32_t frames[BATCH_MAX], n = 0, left = 0;
 
-    for (uint32_t f = 0; f < pool->frame_limit; f++) {
-        struct entry *e = pool_entry_of(pool, f);
+    for (struct entry *e = pool->entries; e < end; e++) {
+        if (key_file(atomic_load(&e->key)) == id) {
+            uint64_t w = atomic_load(&e->pte);
 
-        if (e && key_file(atomic_load(&e->key)) == id)
-            frames[n++] = f;
-        if (n == BATCH_MAX || (n != 0 && f + 1 == pool->frame_limit)) {
-            left += n - evict_pages(th, frames, n, &plan, pinned);
+            left++;
+            if ((w & PTE_STATE) == PTE_RS)
+                frames[n++] = pte_frame(w);
+        }
+        if (n == BATCH_MAX || (n != 0 && e + 1 == end)) {
+            left -= evict_pages(th, frames, n, &plan, pinned);
             n = 0;
         }
     }
@@ -135,9 +143,11 @@ static void drop_file(struct tarn_thread *th, uint32_t id)
     atomic_store(&record->state, FILE_DROPPING);
     for (unsigned i = 0; i < PASSES; i++) {
         pinned = 0;
-        left = drop_pass(th, id, &pinned);
+        left = drop_pass(th, id, true, &pinned);
         if (left == 0 || left == pinned)
             break;
+        if (i % 100 == 99)
+            (void)reap_sweep(th->pool->region); /* who claims them may have died meanwhile */
         (void)os->misc->sleep(os, 1000 * 1000);
     }
     if (left == 0)
@@ -456,12 +466,13 @@ static int detach_channel(struct tarn_mpool *pool, struct tarn_mpf *file, bool *
     for (const struct tarn_mpf *f = pool->files; f; f = f->next)
         *last = *last && f->id != file->id;
     c->handles--;
+    c->closers++;
     while (c->handles == 0 && c->users != 0) { /* somebody writes through it: seed F8 */
         own_mutex_unlock(pool->os, &pool->mutex);
         (void)pool->os->misc->sleep(pool->os, 1000 * 1000);
         own_mutex_lock(pool->os, &pool->mutex);
     }
-    if (c->handles == 0)
+    if (--c->closers == 0 && c->handles == 0)
         ret = remove_channel(pool, c);
     own_mutex_unlock(pool->os, &pool->mutex);
     return ret;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-foreach(name entry replace pin get write sync evict extent file pool pool_fault)
+foreach(name entry replace pin get write sync evict extent file record pool pool_fault)
   tarn_test(${name} LAYERS mpool LABELS core)
 endforeach()
 

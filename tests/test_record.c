@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The life of a file's record: when its number is free again, and when it only seems to be. */
+#include "pool.h"
+#include "pool_whole.h"
+#include "proc.h"
+
+#include "mpool/evict.h"
+#include "mpool/file.h"
+#include "mpool/repair.h"
+
+static struct bed b;
+static tarn_mpf *file, *second;
+
+static void begin(void)
+{
+    bed_make(&b, 0, 0);
+    bed_fill(&b, "file", PAGE, 10);
+    bed_fill(&b, "other", PAGE, 10);
+    atomic_store(&b.io.hurry, true);
+    file = second = NULL;
+}
+
+static void end(void)
+{
+    CU_ASSERT(pool_is_whole(b.pool));
+    bed_remove(&b);
+}
+
+static uint32_t state_of(uint32_t id) { return atomic_load(&pool_file(b.pool, id)->state); }
+
+/* ---- closed while a page of it is on its way out ------------------------------------------------ */
+
+/* As an evictor does between the frame and the entry; then its death is mended. */
+static void closed_in_the_middle_of_an_eviction(void)
+{
+    struct bed other;
+    struct entry *e;
+    uint64_t w;
+    uint32_t old;
+
+    begin();
+    MUST(bed_join(&b, &other));
+    file = bed_file(&b, "file", PAGE, 0);
+    old = file->id;
+    for (tarn_pgno i = 0; i < 10; i++)
+        CU_ASSERT(bed_touch(&b, file, PAGE, i));
+    e = entry_find(other.pool, file->key_base | 3);
+    w = atomic_load(&e->pte);
+    CU_ASSERT_FATAL(entry_claim(other.th, e, w, PTE_CL | PTE_RS | pte_frame(w), 0));
+    CU_ASSERT_FATAL(evict_note(other.th->part, pte_frame(w)));
+    atomic_store(&b.pool->frames[pte_frame(w)].own, own_make(FRAME_LANE, other.th->tag));
+
+    OK(tarn_mpf_close(file));
+    CU_ASSERT_EQUAL(state_of(old), FILE_DROPPING);
+    file = bed_file(&b, "other", PAGE, 0);
+    CU_ASSERT_NOT_EQUAL(file->id, old); /* page 3 would be there already */
+
+    repair_layer.repair(b.pool->region, b.pool, other.th->lane, other.th->tag);
+    CU_ASSERT_EQUAL(atomic_load(&e->pte) & PTE_STATE, PTE_RS);
+    CU_ASSERT(bed_touch(&b, file, PAGE, 3));
+    second = bed_file(&b, "file", PAGE, 0); /* whoever opens clears away what is left */
+    CU_ASSERT_EQUAL(bed_stat(&b).pages, 1);
+    CU_ASSERT_EQUAL(second->id, old);
+    OK(tarn_mpf_close(second));
+    OK(tarn_mpf_close(file));
+    OK(bed_leave(&other));
+    end();
+}
+
+int main(void)
+{
+    static CU_TestInfo tests[] = {
+        { "F9 X27: closed while a page of it is being evicted",
+          closed_in_the_middle_of_an_eviction },
+        CU_TEST_INFO_NULL,
+    };
+    static CU_SuiteInfo suites[] = {
+        { "record", NULL, NULL, NULL, NULL, tests },
+        CU_SUITE_INFO_NULL,
+    };
+    return run_suites(suites);
+}
