@@ -222,8 +222,12 @@ static uint32_t take_free_word(struct tarn_thread *th, uint32_t class_, uint32_t
     for (; bits != 0 && got < want; bits &= bits - 1) {
         uint32_t frame = word * 64 + (uint32_t)__builtin_ctzll(bits);
 
+        if (extent_class_of(th->pool, frame) != class_ || !take_free_frame(th, frame))
+            continue;
         if (extent_class_of(th->pool, frame) == class_)
-            got += take_free_frame(th, frame);
+            got++;
+        else /* drained meanwhile: who takes the extent writes its frames anew */
+            evict_unnote(th->pool, th->part, frame, th->tag);
     }
     return got;
 }

@@ -316,13 +316,13 @@ void pin_unchain(struct tarn_mpool *pool, uint32_t lane, uint32_t tag)
     struct pin_block *block;
 
     while ((link = atomic_load(&part->chain)) != 0 && (block = block_at(pool, link)) != NULL) {
-        uint32_t next = atomic_load(&block->next), head = link, tag_of_note = tag;
+        uint32_t next = atomic_load(&block->next), head = link;
 
         if (!evict_note_pins(pool, part, link - 1, tag))
             return;
-        if (!atomic_compare_exchange_strong(&part->chain, &head, next))
-            tag_of_note = 0; /* somebody else has unchained it: the note goes, the frame is his */
-        evict_unnote(pool, part, link - 1, tag_of_note);
+        /* if it fails, another has unchained the frame, and may die before he gives it back */
+        (void)atomic_compare_exchange_strong(&part->chain, &head, next);
+        evict_unnote(pool, part, link - 1, tag);
     }
 }
 
