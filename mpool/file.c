@@ -12,7 +12,8 @@
  *      it is repaired.
  *   2. The last to close (no bit left) drops the file's pages unwritten (seed F9) and frees the
  *      record.  A death that clears the last bit drops nothing: the record stays LIVE, and whoever
- *      opens the same file inherits its pages.
+ *      opens the same file inherits its pages.  Once nothing of it is dirty, whoever needs a record,
+ *      or wants the file with another page size, may have it.
  *   3. A record is FREE only when no entry carries its id, be it claimed or not.
  *   4. A process opens a file by another's record only to write its pages back, and only if it runs
  *      as the file's and the pool's owner, and what it opened (no link followed) is a regular file
@@ -187,20 +188,41 @@ static uint32_t find_record(struct tarn_mpool *pool, const struct tarn_fileid *f
     return 0;
 }
 
-/* A FREE record; one that is only waiting for its pages to go is tried first. 0: none. */
+/*
+ * With the table locked: is the record free now, of a file whose openers have all died, and of which
+ * nothing is dirty?  Its clean pages go; the file itself has all that they say.
+ */
+static bool reclaim(struct tarn_thread *th, uint32_t id)
+{
+    struct file_record *record = pool_file(th->pool, id);
+    uint32_t pinned = 0;
+
+    if (atomic_load(&record->state) != FILE_LIVE || file_openers(th->pool, record) != 0 ||
+        drop_pass(th, id, false, &pinned) != 0)
+        return false;
+    atomic_store(&record->state, FILE_FREE);
+    return true;
+}
+
+/* A FREE record, when all that only wait for their pages to go have been tried.  0: none. */
 static uint32_t free_record(struct tarn_thread *th)
 {
     struct tarn_mpool *pool = th->pool;
+    uint32_t found = 0;
 
-    for (uint32_t id = 1; id <= pool->header->max_files; id++) {
+    for (uint32_t id = pool->header->max_files; id > 0; id--) {
         struct file_record *record = pool_file(pool, id);
 
         if (atomic_load(&record->state) == FILE_DROPPING)
             drop_file(th, id);
         if (atomic_load(&record->state) == FILE_FREE)
-            return id;
+            found = id;
     }
-    return 0;
+    if (found == 0)
+        (void)reap_sweep(pool->region);
+    for (uint32_t id = 1; found == 0 && id <= pool->header->max_files; id++)
+        found = reclaim(th, id) ? id : 0;
+    return found;
 }
 
 /* What one opening is about. */
@@ -214,6 +236,7 @@ struct opening {
     bool writable;
     uint32_t id;
     uint32_t known_size, known_clear; /* what others have it open with, if that is something else */
+    bool abandoned;                   /* then: they have died, and left changed pages */
     bool blind;                       /* its length could not be asked again */
     struct env_reason why;            /* then */
 };
@@ -254,6 +277,10 @@ static int check_record(struct opening *o)
     struct file_record *record = pool_file(pool, o->id);
 
     if (record->page_size != o->config.page_size || record->clear_len != o->config.clear_len) {
+        (void)reap_sweep(pool->region);
+        if (reclaim(o->th, o->id))
+            return make_record(o);
+        o->abandoned = file_openers(pool, record) == 0;
         o->known_size = record->page_size;
         o->known_clear = record->clear_len;
         return TARN_EINVAL;
@@ -585,10 +612,11 @@ static int refused(const struct opening *o, int err)
                          o->path, pool->header->max_files);
     if (o->known_size != 0)
         return tarn_fail(pool->sink, err,
-                         "%s: asked for pages of %u bytes, %u cleared; the pool has it open with "
-                         "pages of %u bytes, %u cleared",
-                         o->path, o->config.page_size, o->config.clear_len, o->known_size,
-                         o->known_clear);
+                         "%s: asked for pages of %u bytes, %u cleared; the pool has %s with pages of "
+                         "%u bytes, %u cleared",
+                         o->path, o->config.page_size, o->config.clear_len,
+                         o->abandoned ? "changes by the dead, to be synced," : "it open",
+                         o->known_size, o->known_clear);
     return tarn_fail(pool->sink, err, "%s: no memory for a handle", o->path);
 }
 

@@ -67,11 +67,82 @@ static void closed_in_the_middle_of_an_eviction(void)
     end();
 }
 
+/* ---- all openers have died ---------------------------------------------------------------------- */
+
+/* arg: whether it leaves a change behind. */
+static int dies_with_a_file(struct side *me)
+{
+    struct bed mine;
+    tarn_mpf *its;
+
+    if (bed_join(&b, &mine) != 0 || bed_open_file(&mine, "file", PAGE, 0, &its) != 0 ||
+        !bed_touch(&mine, its, PAGE, 3))
+        return 1;
+    if (me->arg)
+        bed_change(&mine, its, PAGE, 4, 1);
+    (void)kill(getpid(), SIGKILL);
+    return 2;
+}
+
+static void begin_abandoned(bool changed)
+{
+    struct tarn_mpool_config config = TARN_MPOOL_CONFIG_INIT;
+    static bool yes = true;
+    struct child c;
+
+    config.max_files = 1;
+    bed_make_as(&b, config);
+    atomic_store(&b.io.hurry, true);
+    bed_fill(&b, "file", PAGE, 10);
+    bed_fill(&b, "other", PAGE, 10);
+    child_start(&c, dies_with_a_file, changed ? &yes : NULL);
+    CU_ASSERT_EQUAL(child_end(&c), 256 + SIGKILL);
+}
+
+static void a_record_without_openers(void)
+{
+    begin_abandoned(false);
+    file = bed_file(&b, "other", PAGE, 0); /* the only record */
+    CU_ASSERT_EQUAL(bed_stat(&b).files, 1);
+    CU_ASSERT_EQUAL(bed_stat(&b).pages, 0);
+    CU_ASSERT(bed_touch(&b, file, PAGE, 3));
+    OK(tarn_mpf_close(file));
+    end();
+}
+
+static void a_record_without_openers_but_with_changes(void)
+{
+    begin_abandoned(true);
+    FAILS(TARN_ENOSPC, bed_open_file(&b, "other", PAGE, 0, &file));
+    FAILS(TARN_EINVAL, bed_open_file(&b, "file", 1024, 0, &file));
+    CU_ASSERT_PTR_NOT_NULL(strstr(tarn_last_message(), "by the dead"));
+    CU_ASSERT_EQUAL(bed_stat(&b).dirty, 1);
+    OK(tarn_mpool_sync(b.pool));
+    CU_ASSERT(bed_has(&b, "file", PAGE, 4, 1));
+    file = bed_file(&b, "other", PAGE, 0);
+    OK(tarn_mpf_close(file));
+    end();
+}
+
+static void another_page_size_after_a_death(void)
+{
+    begin_abandoned(false);
+    file = bed_file(&b, "file", 1024, 0);
+    FAILS(TARN_EINVAL, bed_open_file(&b, "file", PAGE, 0, &second));
+    CU_ASSERT_PTR_NOT_NULL(strstr(tarn_last_message(), "it open"));
+    OK(tarn_mpf_close(file));
+    end();
+}
+
 int main(void)
 {
     static CU_TestInfo tests[] = {
         { "F9 X27: closed while a page of it is being evicted",
           closed_in_the_middle_of_an_eviction },
+        { "F6 F9: a record whose openers have died", a_record_without_openers },
+        { "F6 F9: openers that have died and left changes",
+          a_record_without_openers_but_with_changes },
+        { "F5: another page size when the openers have died", another_page_size_after_a_death },
         CU_TEST_INFO_NULL,
     };
     static CU_SuiteInfo suites[] = {
