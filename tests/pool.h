@@ -12,8 +12,8 @@
  *     bed_remove(&b);
  *
  * The environment stands on a table (struct io) that counts page I/O, fails what it is told to
- * fail, and calls a function before each read, write, fsync, look at a lock byte and allocation, so
- * that a test can be inside one.
+ * fail, and calls a function before each read, write, fsync, look at a lock byte, allocation and
+ * sleep, so that a test can be inside one.
  * Where it is told to hurry, sleeps are over at once: a bounded wait is then as long in tries, but
  * not in seconds.
  */
@@ -33,7 +33,7 @@ enum { PAGE = 4096 }; /* the usual one here */
 
 /* ---- the table ---------------------------------------------------------------------------------- */
 
-enum io_kind { IO_READ, IO_WRITE, IO_FSYNC, IO_LOCK, IO_ALLOC, IO_KINDS };
+enum io_kind { IO_READ, IO_WRITE, IO_FSYNC, IO_LOCK, IO_ALLOC, IO_SLEEP, IO_KINDS };
 
 struct io {
     struct tarn_os os;
@@ -108,8 +108,9 @@ static inline void io_free(const struct tarn_os *os, void *p)
 
 static inline int io_sleep(const struct tarn_os *os, uint64_t ns)
 {
-    const struct io *io = os->ctx;
+    struct io *io = os->ctx;
 
+    (void)io_step(io, IO_SLEEP, ns, 0);
     return atomic_load(&io->hurry) ? TARN_OK : os->below->misc->sleep(os->below, ns);
 }
 

@@ -732,6 +732,92 @@ static void longer_while_it_is_opened(void)
     end();
 }
 
+/* ---- closed while it is written ----------------------------------------------------------------- */
+
+static _Atomic int writing, write_on, sleeping, sleep_on;
+
+/* The first write and the first sleep stay until they are let go on. */
+static void hold_first_ones(void *ctx, enum io_kind kind, uint64_t off, size_t len)
+{
+    (void)ctx;
+    (void)off;
+    (void)len;
+    if (kind == IO_WRITE && atomic_fetch_add(&writing, 1) == 0)
+        await(&write_on, 1);
+    if (kind == IO_SLEEP && atomic_fetch_add(&sleeping, 1) == 0)
+        await(&sleep_on, 1);
+}
+
+static int sync_whole_pool(tarn_mpf *f)
+{
+    (void)f;
+    return tarn_mpool_sync(b.pool);
+}
+
+struct call {
+    pthread_t id;
+    int (*fn)(tarn_mpf *file);
+    tarn_mpf *file;
+    int got;
+};
+
+static void *make_call(void *arg)
+{
+    struct call *c = arg;
+
+    c->got = c->fn(c->file);
+    return NULL;
+}
+
+static void start_call(struct call *c, int (*fn)(tarn_mpf *), tarn_mpf *f)
+{
+    *c = (struct call){ .fn = fn, .file = f, .got = 1 };
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&c->id, NULL, make_call, c), 0);
+}
+
+/* Another participant's page is written through our way to the file: both closes wait for that. */
+static void closed_while_it_is_written(void)
+{
+    struct call first, again, syncing;
+    tarn_mpf *its;
+    struct bed other;
+    int before;
+
+    begin();
+    before = descriptors();
+    MUST(bed_join(&b, &other));
+    its = bed_file(&other, "file", PAGE, 0);
+    file = bed_file(&b, "file", PAGE, 0);
+    bed_change(&other, its, PAGE, 3, 1);
+    atomic_store(&writing, 0);
+    atomic_store(&write_on, 0);
+    atomic_store(&sleeping, 0);
+    atomic_store(&sleep_on, 0);
+    b.io.before = hold_first_ones;
+    start_call(&syncing, sync_whole_pool, file);
+    await(&writing, 1);
+    start_call(&first, tarn_mpf_close, file);
+    await(&sleeping, 1);
+    second = bed_file(&b, "file", PAGE, 0);
+    start_call(&again, tarn_mpf_close, second);
+    await(&sleeping, 2);
+    atomic_store(&write_on, 1);
+    atomic_store(&sleep_on, 1);
+    CU_ASSERT_EQUAL(pthread_join(syncing.id, NULL), 0);
+    CU_ASSERT_EQUAL(pthread_join(first.id, NULL), 0);
+    CU_ASSERT_EQUAL(pthread_join(again.id, NULL), 0);
+    b.io.before = NULL;
+    OK(syncing.got);
+    OK(first.got);
+    OK(again.got);
+    CU_ASSERT(bed_has(&b, "file", PAGE, 3, 1));
+    CU_ASSERT(bed_touch(&other, its, PAGE, 4));
+    OK(tarn_mpf_close(its));
+    OK(bed_leave(&other));
+    CU_ASSERT(descriptors() <= before);
+    end();
+}
+
 int main(void)
 {
     static CU_TestInfo tests[] = {
@@ -757,6 +843,7 @@ int main(void)
         { "M9: the same page number of 200 files", many_files },
         { "F5 F8: opened and closed by all at once", opened_and_closed_by_all },
         { "messages come without a lock", messages_come_without_a_lock },
+        { "F8: two closes wait for one write", closed_while_it_is_written },
         { "F5 F9: opened while it is being closed", opened_while_it_is_closed },
         { "F4 F5: made longer while it is being opened", longer_while_it_is_opened },
         CU_TEST_INFO_NULL,
