@@ -663,16 +663,17 @@ int tarn_mpf_open(tarn_mpool *pool, const char *path, const struct tarn_mpf_conf
 
 struct pin_count {
     struct tarn_mpool *pool;
-    uint32_t id, n;
+    uint32_t id, n; /* id 0: of every file that this process has open */
 };
 
 static bool count_pin(void *ctx, _Atomic uint32_t *pin, uint32_t value)
 {
     struct pin_count *c = ctx;
     struct entry *e = pool_entry_of(c->pool, (value & PIN_FRAME) - 1);
+    uint32_t id = e ? key_file(atomic_load(&e->key)) : 0;
 
     (void)pin;
-    c->n += e && key_file(atomic_load(&e->key)) == c->id;
+    c->n += id != 0 && (c->id != 0 ? id == c->id : has_handle(c->pool, id));
     return true;
 }
 
@@ -718,6 +719,17 @@ int tarn_mpf_close(tarn_mpf *file)
                         file->record->path, pinned);
     os->misc->free(os, file);
     return ret != 0 ? ret : closed;
+}
+
+int file_unpinned(struct tarn_mpool *pool)
+{
+    uint32_t pinned = pins_of(pool, 0);
+
+    return pinned == 0 ? 0
+                       : tarn_fail(pool->sink, TARN_EBUSY,
+                                   "pool %s: closed with %u pages still pinned by this process; put "
+                                   "them before closing",
+                                   pool->region->name, pinned);
 }
 
 int file_close_all(struct tarn_mpool *pool)

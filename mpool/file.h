@@ -13,6 +13,9 @@
 int file_borrow(struct tarn_mpool *pool, uint32_t id, struct file_channel **out);
 void file_return(struct tarn_mpool *pool, struct file_channel *channel);
 
+/* 0, or TARN_EBUSY: this process has pages pinned of files that it has open. */
+int file_unpinned(struct tarn_mpool *pool);
+
 /* Close all handles and channels of the pool; the first error. */
 int file_close_all(struct tarn_mpool *pool);
 

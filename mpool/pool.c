@@ -218,10 +218,15 @@ int tarn_mpool_close(tarn_mpool *pool)
 {
     const struct tarn_os *os = pool->os;
     bool parents = region_check(pool->region) == TARN_EFORK;
-    int ret = file_close_all(pool), t;
+    int ret = parents ? 0 : file_unpinned(pool), t;
 
+    if (!parents)
+        repair_leave(pool); /* before the files: pages that are pinned could not leave the pool */
+    t = file_close_all(pool);
+    ret = ret ? ret : t;
     if (!parents) {
-        repair_leave(pool);
+        /* a close without a lane to work in, all being taken, has not said so */
+        file_forget_row(pool, pool->region->row);
         thread_close_all(pool);
     }
     t = tarn_region_detach(pool->region);

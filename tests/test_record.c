@@ -134,6 +134,70 @@ static void another_page_size_after_a_death(void)
     end();
 }
 
+/* ---- the pool is closed ------------------------------------------------------------------------- */
+
+static void the_pool_closed_with_pins(void)
+{
+    struct bed other;
+    void *page;
+
+    begin();
+    MUST(bed_join(&b, &other));
+    file = bed_file(&other, "file", PAGE, 0);
+    second = bed_file(&other, "other", PAGE, 0);
+    MUST(tarn_page_get(other.th, file, 3, 0, &page));
+    OK(tarn_page_set(other.th, page, TARN_PAGE_DIRTY));
+    MUST(tarn_page_get(other.th, second, 3, 0, &page));
+    FAILS(TARN_EBUSY, tarn_mpool_close(other.pool));
+    CU_ASSERT_PTR_NOT_NULL(strstr(tarn_last_message(), "2 pages"));
+    OK(tarn_env_close(other.env));
+    CU_ASSERT_EQUAL(bed_stat(&b).pinned, 0);
+    CU_ASSERT_EQUAL(bed_stat(&b).pages, 0);
+    CU_ASSERT_EQUAL(bed_stat(&b).dirty, 0);
+    CU_ASSERT_EQUAL(state_of(1), FILE_FREE);
+    CU_ASSERT_EQUAL(state_of(2), FILE_FREE);
+    OK(tarn_mpool_sync(b.pool));
+    end();
+}
+
+static void *close_the_pool(void *arg)
+{
+    struct bed *other = arg;
+
+    (void)tarn_mpool_close(other->pool);
+    return NULL;
+}
+
+/* All lanes are taken: the files of the pool are closed all the same. */
+static void the_pool_closed_without_a_lane(void)
+{
+    enum { LANES = 4096 };
+    static uint32_t taken[LANES];
+    uint32_t tag, n = 0;
+    struct bed other;
+    struct tarn_mpf_stat st;
+    pthread_t id;
+
+    begin();
+    MUST(bed_join(&b, &other));
+    file = bed_file(&b, "file", PAGE, 0);
+    second = bed_file(&other, "file", PAGE, 0);
+    while (n < LANES && rows_lane_take(b.pool->region, &taken[n], &tag) == TARN_OK)
+        n++;
+    CU_ASSERT(n < LANES);
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&id, NULL, close_the_pool, &other), 0);
+    CU_ASSERT_EQUAL(pthread_join(id, NULL), 0);
+    while (n > 0)
+        rows_lane_give(b.pool->region, taken[--n]);
+    OK(tarn_mpf_stat(file, &st));
+    CU_ASSERT_EQUAL(st.openers, 1);
+    bed_change(&b, file, PAGE, 3, 1);
+    OK(tarn_mpf_close(file));
+    CU_ASSERT_EQUAL(bed_stat(&b).files, 0);
+    OK(tarn_env_close(other.env));
+    end();
+}
+
 int main(void)
 {
     static CU_TestInfo tests[] = {
@@ -143,6 +207,8 @@ int main(void)
         { "F6 F9: openers that have died and left changes",
           a_record_without_openers_but_with_changes },
         { "F5: another page size when the openers have died", another_page_size_after_a_death },
+        { "M5 F8 F9: the pool closed with pages pinned", the_pool_closed_with_pins },
+        { "M5 F9: the pool closed without a lane", the_pool_closed_without_a_lane },
         CU_TEST_INFO_NULL,
     };
     static CU_SuiteInfo suites[] = {
