@@ -281,6 +281,65 @@ static void written_pages_stay_meanwhile(void)
     end();
 }
 
+static _Atomic int looked, closed;
+
+static void count_sleep(void *ctx, enum io_kind kind, uint64_t off, size_t len)
+{
+    (void)ctx;
+    (void)off;
+    (void)len;
+    atomic_fetch_add(&looked, kind == IO_SLEEP);
+}
+
+static void *close_it(void *arg)
+{
+    *(int *)arg = tarn_mpf_close(file);
+    atomic_store(&closed, 1);
+    return NULL;
+}
+
+static void *sync_other(void *arg)
+{
+    return tarn_mpool_sync(((struct bed *)arg)->pool) == TARN_OK ? arg : NULL;
+}
+
+/* The last close drops pages, but not the one that another participant is writing just then. */
+static void closed_while_another_writes(void)
+{
+    pthread_t writer, closer;
+    struct bed other;
+    void *well;
+    int got = 1;
+
+    begin(0, 10);
+    MUST(bed_join(&b, &other));
+    bed_change(&b, file, PAGE, 3, 1);
+    CU_ASSERT(bed_touch(&b, file, PAGE, 4));
+    atomic_store(&writing, 0);
+    atomic_store(&go_on, 0);
+    atomic_store(&looked, 0);
+    atomic_store(&closed, 0);
+    other.io.before = hold_write;
+    b.io.before = count_sleep;
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&writer, NULL, sync_other, &other), 0);
+    await(&writing, 1);
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&closer, NULL, close_it, &got), 0);
+    while (atomic_load(&looked) < 2 && atomic_load(&closed) == 0)
+        (void)sched_yield();
+    CU_ASSERT_EQUAL(bed_stat(&b).pages, 1);
+    CU_ASSERT_EQUAL(atomic_load(&closed), 0);
+    atomic_store(&go_on, 1);
+    CU_ASSERT_EQUAL(pthread_join(writer, &well), 0);
+    CU_ASSERT_PTR_NOT_NULL(well);
+    CU_ASSERT_EQUAL(pthread_join(closer, NULL), 0);
+    OK(got);
+    b.io.before = NULL;
+    CU_ASSERT_EQUAL(bed_stat(&b).pages, 0);
+    CU_ASSERT(bed_has(&b, "file", PAGE, 3, 1));
+    OK(bed_leave(&other));
+    bed_remove(&b);
+}
+
 /* ---- errors ------------------------------------------------------------------------------------- */
 
 static void failed_writes_keep_their_pages(void)
@@ -372,7 +431,9 @@ static void a_name_that_leads_elsewhere(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(tarn_last_message(), "1 of files"));
     CU_ASSERT(bed_has(&b, "file", PAGE, 3, 0));
     CU_ASSERT_EQUAL(unlink(path), 0);
+    OK(bed_leave(&other));
     CU_ASSERT_EQUAL(symlink("moved", path), 0); /* a link is not followed */
+    MUST(bed_join(&b, &other));                 /* one who has not been refused before */
     FAILS(TARN_EINCOMPLETE, tarn_mpool_sync(other.pool));
     CU_ASSERT(bed_has(&b, "moved", PAGE, 3, 0));
     OK(bed_leave(&other));
@@ -423,6 +484,7 @@ int main(void)
         { "W2 W3: changed while it is written", changed_while_written },
         { "W3: pinned while it is written", pinned_while_written },
         { "M10: a page that is being written stays", written_pages_stay_meanwhile },
+        { "F8 F9: closed while another participant writes", closed_while_another_writes },
         { "W4: failed writes keep their pages dirty", failed_writes_keep_their_pages },
         { "W4: a limit that the system keeps", a_limit_of_the_system },
         { "W5: others write our pages", others_write_our_pages },
