@@ -17,7 +17,7 @@
  *   3. A failed read takes the entry away again: those who waited try for themselves, and get their
  *      own error (seed X18: nothing is left, nothing is freed twice).
  *
- * tests/test_get.c and tests/test_read.c hold the rules; many processes that want one page cost one
+ * tests/test_get.c holds the rules; many threads or processes that want one page cost one
  * read.
  */
 #include "mpool/read.h"
