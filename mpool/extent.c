@@ -20,7 +20,9 @@
  *      tells them from the inside of larger pages: who repairs for a dead drainer may be stopped in
  *      the middle, and go on when the extent belongs to another size.
  *   4. Every size in use keeps room for 8 pages and one extent; what a new size needs comes from
- *      free extents, then from spare address space, then from the size that misses least.
+ *      free extents, then from spare address space, then from the size that misses least.  Who drains
+ *      marks his extent first and counts what is left USED then, in the words: of several who drain
+ *      at once, the last to mark sees all the others, so they cannot take the least together.
  *
  * Not promised: room beyond those 8 pages.
  *
@@ -76,6 +78,14 @@ static uint32_t least_extents(const struct tarn_mpool *pool, uint32_t class_)
     uint32_t pages = pool_extent_units(pool) / pool_class_units(pool, class_);
 
     return pages >= LEAST_PAGES ? 1 : (LEAST_PAGES + pages - 1) / pages;
+}
+
+/* Does class have n extents in use? */
+static bool has_extents(const struct tarn_mpool *pool, uint32_t class_, uint32_t n)
+{
+    for (uint32_t i = 0; i < pool->header->extents && n != 0; i++)
+        n -= atomic_load(&pool->extent[i]) == word_make(0, class_, EXTENT_USED);
+    return n == 0;
 }
 
 /* ---- taking ----------------------------------------------------------------------------------- */
@@ -179,9 +189,11 @@ static void let_pages_go(struct tarn_thread *th, uint32_t first, uint32_t step, 
     (void)evict_pages(th, frames, n, &plan, &pinned);
 }
 
-/* Page starts of [first, end) from FREE to NONE; false: one is not FREE. */
-static bool turn(struct tarn_thread *th, uint32_t first, uint32_t step, uint32_t end)
+/* The extent is DRAINING by this thread: all of its pages go, and their frames become NONE. */
+static bool empty(struct tarn_thread *th, uint32_t first, uint32_t step, uint32_t end)
 {
+    for (uint32_t f = first; f < end; f += step * BATCH_MAX)
+        let_pages_go(th, f, step, f + step * BATCH_MAX < end ? f + step * BATCH_MAX : end);
     for (uint32_t f = first; f < end; f += step) {
         uint64_t own = own_make(FRAME_FREE, 0);
 
@@ -223,7 +235,7 @@ static bool drainable(const struct tarn_mpool *pool, uint32_t first, uint32_t st
     return true;
 }
 
-/* Empty an extent of class; false if a page of it would not go. */
+/* Empty an extent of class; false if it would be missed (rule 4) or a page of it would not go. */
 static bool drain(struct tarn_thread *th, uint32_t extent, uint32_t class_)
 {
     struct tarn_mpool *pool = th->pool;
@@ -234,9 +246,7 @@ static bool drain(struct tarn_thread *th, uint32_t extent, uint32_t class_)
     if (!drainable(pool, first, step, end) ||
         !hold(th, extent, word_make(0, class_, EXTENT_USED), mine))
         return false;
-    for (uint32_t f = first; f < end; f += step * BATCH_MAX)
-        let_pages_go(th, f, step, f + step * BATCH_MAX < end ? f + step * BATCH_MAX : end);
-    if (!turn(th, first, step, end)) {
+    if (!has_extents(pool, class_, least_extents(pool, class_)) || !empty(th, first, step, end)) {
         undrain(pool, extent, mine);
         atomic_store(&th->part->extent, 0);
         return false;
@@ -280,7 +290,7 @@ static uint32_t donor(const struct tarn_mpool *pool, uint32_t class_)
     uint32_t best = UINT32_MAX;
 
     for (uint32_t c = 0; c < PAGE_CLASSES; c++)
-        if (c != class_ && extents_of(pool, c) > least_extents(pool, c) &&
+        if (c != class_ && has_extents(pool, c, least_extents(pool, c) + 1) &&
             (best == UINT32_MAX || need_of(pool, c) < need_of(pool, best)))
             best = c;
     return best;
@@ -292,7 +302,7 @@ int extent_ensure(struct tarn_thread *th, uint32_t class_)
     uint32_t least = least_extents(pool, class_);
     uint32_t from;
 
-    while (extents_of(pool, class_) < least) {
+    while (!has_extents(pool, class_, least)) {
         int ret = extent_take(th, class_);
 
         if (ret != 0)
@@ -313,18 +323,21 @@ int extent_ensure(struct tarn_thread *th, uint32_t class_)
 
 void extent_balance(struct tarn_thread *th, uint32_t class_)
 {
-    struct pool_header *h = th->pool->header;
-    uint32_t misses = atomic_fetch_add_explicit(&h->misses_of[class_], 1, memory_order_relaxed);
-    uint32_t frames = extent_class_frames(th->pool, class_);
-    uint32_t from;
+    _Atomic uint32_t *misses_of = th->pool->header->misses_of;
+    uint32_t misses = atomic_fetch_add_explicit(&misses_of[class_], 1, memory_order_relaxed);
+    uint32_t frames = extent_class_frames(th->pool, class_), need, from;
+    uint32_t many = frames > 1024 ? frames : 1024;
 
-    if (misses < 1024 || misses < frames)
+    if (misses < many)
         return;
+    need = need_of(th->pool, class_);
+    if (atomic_exchange(&misses_of[class_], 0) < many)
+        return; /* of all who have seen so many, the first one moves an extent */
     from = donor(th->pool, class_);
-    if (from != UINT32_MAX && need_of(th->pool, class_) > 2 * need_of(th->pool, from))
+    if (from != UINT32_MAX && need > 2 * need_of(th->pool, from))
         (void)drain_any(th, from);
     for (uint32_t c = 0; c < PAGE_CLASSES; c++)
-        atomic_store_explicit(&h->misses_of[c], 0, memory_order_relaxed);
+        atomic_store_explicit(&misses_of[c], 0, memory_order_relaxed);
 }
 
 /* ---- the dead --------------------------------------------------------------------------------- */

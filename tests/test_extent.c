@@ -306,6 +306,117 @@ static void only_the_tagged_come_back(void)
     end();
 }
 
+/* ---- several who move extents ------------------------------------------------------------------- */
+
+/* A pool of n extents, all of them of 64 KiB pages, which need 8; no spare ones. */
+static void all_large(uint32_t n)
+{
+    begin((uint64_t)n << 16, 4096);
+    b.pool->header->extents_spare = b.pool->header->extents;
+    MUST(open_size(7, 20));
+    while (extent_take(b.th, 7) == 0)
+        ;
+    CU_ASSERT_EQUAL_FATAL(extents_of(7), n);
+}
+
+static uint32_t words_used(uint32_t class_)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < b.pool->header->extents; i++)
+        n += atomic_load(&b.pool->extent[i]) == word_of(class_, EXTENT_USED, 0);
+    return n;
+}
+
+/* What a size has beyond its least is on its way already: nobody takes more of it. */
+static void the_least_is_not_drained(void)
+{
+    uint32_t extent;
+
+    all_large(9);
+    extent = extent_used(7, 1);
+    atomic_store(&b.pool->extent[extent], word_of(7, EXTENT_DRAINING, b.th->tag + 1));
+    FAILS(TARN_ENOSPC, extent_ensure(b.th, 3));
+    CU_ASSERT_EQUAL(words_used(7), 8);
+    atomic_store(&b.pool->extent[extent], word_of(7, EXTENT_USED, 0));
+    OK(extent_ensure(b.th, 3));
+    CU_ASSERT_EQUAL(words_used(7), 8);
+    CU_ASSERT_EQUAL(words_used(3), 1);
+    end();
+}
+
+struct taker {
+    pthread_t id;
+    pthread_barrier_t *start;
+    uint32_t class_;
+    int ret;
+};
+
+static void *take(void *arg)
+{
+    struct taker *t = arg;
+    tarn_thread *th;
+    int ret = tarn_mpool_thread(b.pool, &th);
+
+    (void)pthread_barrier_wait(t->start);
+    t->ret = ret != 0 ? ret : extent_ensure(th, t->class_);
+    return NULL;
+}
+
+/* One extent can go and four want it. */
+static void takers_at_once(void)
+{
+    struct taker t[4];
+    pthread_barrier_t start;
+
+    CU_ASSERT_EQUAL_FATAL(pthread_barrier_init(&start, NULL, 4), 0);
+    for (int round = 0; round < 10; round++) {
+        uint32_t given = 0;
+
+        all_large(9);
+        change_all(7, 9, 1);
+        for (uint32_t i = 0; i < 4; i++) {
+            t[i] = (struct taker){ .start = &start, .class_ = i };
+            CU_ASSERT_EQUAL_FATAL(pthread_create(&t[i].id, NULL, take, &t[i]), 0);
+        }
+        for (int i = 0; i < 4; i++) {
+            CU_ASSERT_EQUAL(pthread_join(t[i].id, NULL), 0);
+            given += t[i].ret == TARN_OK;
+            CU_ASSERT(t[i].ret == TARN_OK || t[i].ret == TARN_ENOSPC);
+        }
+        CU_ASSERT(given <= 1);
+        CU_ASSERT_EQUAL(words_used(7), 9 - given);
+        end();
+    }
+    CU_ASSERT_EQUAL(pthread_barrier_destroy(&start), 0);
+}
+
+/* What other threads, which miss too, see while an extent is drained: the first page is written. */
+static void note_misses(void *ctx, enum io_kind kind, uint64_t off, size_t len)
+{
+    (void)off;
+    (void)len;
+    if (kind == IO_WRITE)
+        *(uint32_t *)ctx = atomic_load(&b.pool->header->misses_of[3]);
+}
+
+static void one_of_many_moves_an_extent(void)
+{
+    uint32_t seen = UINT32_MAX;
+
+    all_large(10);
+    MUST(open_size(3, 20));
+    change_all(7, 9, 1);
+    b.io.ctx = &seen;
+    b.io.before = note_misses;
+    atomic_store(&b.pool->header->misses_of[3], 5000);
+    extent_balance(b.th, 3);
+    b.io.before = NULL;
+    CU_ASSERT_EQUAL(words_used(7), 8);
+    CU_ASSERT_EQUAL(seen, 0);
+    end();
+}
+
 /* ---- threads ------------------------------------------------------------------------------------ */
 
 struct worker {
@@ -368,6 +479,9 @@ int main(void)
         { "room moves to where it is missed", room_moves_to_where_it_is_missed },
         { "every extent is counted once", the_counts_are_right },
         { "only what a dead drainer turned comes back", only_the_tagged_come_back },
+        { "the least of a size is not drained", the_least_is_not_drained },
+        { "one extent can go and four want it", takers_at_once },
+        { "one of many who miss moves an extent", one_of_many_moves_an_extent },
         { "sizes fight for room", sizes_fight_for_room },
         CU_TEST_INFO_NULL,
     };
