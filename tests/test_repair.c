@@ -497,6 +497,7 @@ static void files_lock(void)
 static void hold_extent(uint32_t from, enum extent_state to)
 {
     struct dying d;
+    const uint64_t none = own_make(FRAME_NONE, 0);
     uint32_t i = 0;
     uint64_t word;
 
@@ -508,10 +509,10 @@ static void hold_extent(uint32_t from, enum extent_state to)
     word |= to == EXTENT_TAKING ? (d.file->record->class_ + 1) << 8 : 0;
     atomic_store(&d.b.pool->extent[i], (uint64_t)d.b.th->tag << 32 | word);
     for (uint32_t f = i * pool_extent_units(d.b.pool) + 3; f % 8 != 0; f++) {
-        uint64_t empty = own_make(to == EXTENT_TAKING ? FRAME_NONE : FRAME_FREE, 0);
+        uint64_t was = to == EXTENT_TAKING ? none : own_make(FRAME_FREE, 0);
 
         (void)atomic_compare_exchange_strong(
-            &d.b.pool->frames[f].own, &empty,
+            &d.b.pool->frames[f].own, &was,
             to == EXTENT_TAKING ? own_make(FRAME_FREE, 0) : own_make(FRAME_NONE, d.b.th->tag));
     }
     die();
