@@ -87,8 +87,10 @@ void file_forget_row(struct tarn_mpool *pool, uint32_t row)
     }
 }
 
-void file_add_row(struct tarn_mpool *pool, uint32_t id, uint32_t row)
+static void add_row(struct tarn_mpool *pool, uint32_t id)
 {
+    uint32_t row = pool->region->row;
+
     atomic_fetch_or(&pool_file(pool, id)->openers[row / 64], 1ULL << row % 64);
 }
 
@@ -305,7 +307,7 @@ static int enter(struct opening *o)
     o->id = find_record(pool, &o->fileid);
     ret = o->id != 0 ? check_record(o) : make_record(o);
     if (ret == 0)
-        file_add_row(pool, o->id, pool->region->row);
+        add_row(pool, o->id);
     return ret;
 }
 
@@ -353,6 +355,7 @@ static struct file_channel *find_channel(struct tarn_mpool *pool, uint32_t id, b
 static int add_channel(struct tarn_mpool *pool, uint32_t id, bool writable, tarn_file fd,
                        struct file_channel **out)
 {
+    const struct file_record *record = pool_file(pool, id);
     const struct tarn_os *os = pool->os;
     struct file_channel *c;
     void *p;
@@ -364,8 +367,11 @@ static int add_channel(struct tarn_mpool *pool, uint32_t id, bool writable, tarn
     *c = (struct file_channel){ .id = id,
                                 .writable = writable,
                                 .fd = fd,
-                                .fileid = pool_file(pool, id)->fileid,
+                                .fileid = record->fileid,
+                                .page_size = record->page_size,
+                                .clear_len = record->clear_len,
                                 .next = pool->channels };
+    memcpy(c->path, record->path, sizeof(c->path));
     pool->channels = c;
     *out = c;
     return 0;
@@ -572,6 +578,16 @@ static int open_file(struct opening *o)
     return 0;
 }
 
+/* The handle is of the file with this id. */
+static void be_of(struct tarn_mpf *file, uint32_t id)
+{
+    file->id = id;
+    file->key_base = key_make(id, 0);
+    file->mix = entry_mix(file->pool->header, id);
+    file->hit_counter = counter_of(id);
+    file->record = pool_file(file->pool, id);
+}
+
 /* The file is open and fits, and the table is locked: make it known, then the handle. */
 static int make_handle(struct opening *o, struct tarn_mpf *file)
 {
@@ -582,13 +598,9 @@ static int make_handle(struct opening *o, struct tarn_mpf *file)
         return ret;
     *file = (struct tarn_mpf){
         .pool = pool,
-        .key_base = key_make(o->id, 0),
-        .hit_counter = counter_of(o->id),
         .pin_base = 1 | (o->writable ? PIN_WRITABLE : 0),
-        .mix = entry_mix(pool->header, o->id),
-        .record = pool_file(pool, o->id),
-        .id = o->id,
     };
+    be_of(file, o->id);
     ret = attach_channel(pool, file, o->writable, o->fd);
     if (ret == 0)
         o->fd = TARN_NO_FILE;
@@ -659,6 +671,60 @@ int tarn_mpf_open(tarn_mpool *pool, const char *path, const struct tarn_mpf_conf
     return ret;
 }
 
+/* ---- after fork --------------------------------------------------------------------------------- */
+
+/*
+ * With the table locked: the way to a file that was inherited, and its handles, are of the record that
+ * the file has now.  The parent may have been the last to close it, and its record be another file's.
+ */
+static int reenter(struct opening *o, struct file_channel *c)
+{
+    struct tarn_mpool *pool = o->th->pool;
+    const struct file_record *record = pool_file(pool, c->id);
+    int ret = 0;
+
+    o->id = c->id;
+    o->fd = c->fd;
+    o->fileid = c->fileid;
+    o->config.page_size = c->page_size;
+    o->config.clear_len = c->clear_len;
+    memcpy(o->path, c->path, sizeof(o->path));
+    if (atomic_load(&record->state) == FILE_LIVE && same_file(&record->fileid, &c->fileid))
+        add_row(pool, c->id);
+    else
+        ret = enter(o);
+    if (ret != 0)
+        return ret;
+    c->id = o->id;
+    for (struct tarn_mpf *file = pool->files; file; file = file->next)
+        if (file->channel == c)
+            be_of(file, o->id);
+    return 0;
+}
+
+int file_reattach(struct tarn_mpool *pool)
+{
+    struct opening o = { .fd = TARN_NO_FILE };
+    int ret = thread_get(pool, &o.th);
+
+    if (ret != 0)
+        return ret;
+    table_lock(o.th);
+    file_forget_row(pool, pool->region->row);
+    for (struct file_channel *c = pool->channels; ret == 0 && c; c = c->next) {
+        c->users = 0;
+        if (c->handles != 0)
+            ret = reenter(&o, c);
+    }
+    if (ret != 0)
+        file_forget_row(pool, pool->region->row);
+    table_unlock(o.th);
+    if (ret != 0)
+        ret = refused(&o, ret);
+    thread_close_all(pool); /* the region may fail to reattach still, and take the lane back */
+    return ret;
+}
+
 /* ---- close -------------------------------------------------------------------------------------- */
 
 struct pin_count {
@@ -706,8 +772,8 @@ int tarn_mpf_close(tarn_mpf *file)
     if (ret == 0 && last) {
         (void)reap_sweep(pool->region);
         table_lock(th);
-        if (!has_handle(pool,
-                        file->id)) /* else another thread has opened it, and has its own pins */
+        /* another thread may have opened it meanwhile, and has its own pins */
+        if (!has_handle(pool, file->id))
             pinned = pins_of(pool, file->id);
         leave(th, file->id);
         table_unlock(th);
