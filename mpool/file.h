@@ -22,8 +22,8 @@ int file_close_all(struct tarn_mpool *pool);
 /* The dead lane held the lock of the table: mend what it had begun and open the lock. */
 void file_repair_lock(struct tarn_mpool *pool, uint32_t lane, uint32_t tag, uint32_t own_tag);
 
-/* The row has file id open. */
-void file_add_row(struct tarn_mpool *pool, uint32_t id, uint32_t row);
+/* A child after fork has a row of its own now: its files are open in that. */
+int file_reattach(struct tarn_mpool *pool);
 
 /* The row is gone: it has no file open any more. */
 void file_forget_row(struct tarn_mpool *pool, uint32_t row);

@@ -207,11 +207,13 @@ int tarn_mpool_open(tarn_env *env, const char *name, const struct tarn_mpool_con
     pool->plan = &plan;
     ret = attach(env, name, &c, pool);
     pool->plan = NULL;
-    if (ret == 0)
-        *out = pool;
-    else
+    if (ret != 0) {
         env->os->misc->free(env->os, pool);
-    return ret;
+        return ret;
+    }
+    file_forget_row(pool, pool->region->row); /* of whoever had it before and did not say so */
+    *out = pool;
+    return 0;
 }
 
 int tarn_mpool_close(tarn_mpool *pool)

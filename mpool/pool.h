@@ -58,6 +58,8 @@ enum { BOUNCE_BYTES = 256 * 1024 };
 struct file_channel {
     uint32_t id;
     struct tarn_fileid fileid;
+    uint32_t page_size, clear_len;
+    char path[FILE_PATH_MAX]; /* for a new record, if a child after fork finds it gone */
     bool writable;
     tarn_file fd;      /* TARN_NO_FILE: it could not be opened */
     uint64_t retry_at; /* then: when to try again */

@@ -302,18 +302,15 @@ void repair_leave(struct tarn_mpool *pool)
         }
 }
 
-/* A child after fork has a row of its own now: its files are open in that, its threads are none. */
+/* A child after fork has a row of its own now, and none of the parent's threads. */
 static int reattach(struct tarn_region *region, void *ctx)
 {
     struct tarn_mpool *pool = ctx;
 
     atomic_store(&pool->mutex, 0);
     pool->threads = NULL;
-    for (struct file_channel *c = pool->channels; c; c = c->next)
-        c->users = 0;
-    for (const struct tarn_mpf *file = pool->files; file; file = file->next)
-        file_add_row(pool, file->id, region->row);
-    return 0;
+    (void)region;
+    return file_reattach(pool);
 }
 
 /*

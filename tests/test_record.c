@@ -198,6 +198,61 @@ static void the_pool_closed_without_a_lane(void)
     end();
 }
 
+/* ---- the parent of a fork goes ------------------------------------------------------------------ */
+
+static tarn_mpf *inherited;
+
+/* The parent has closed the file, and another file has its number: not that one's pages. */
+static int goes_on_alone(struct side *me)
+{
+    tarn_thread *th;
+    tarn_pgno last;
+    void *page;
+
+    side_here(me);
+    side_wait(me);
+    if (tarn_env_reattach(b.env) != TARN_OK || tarn_mpool_thread(b.pool, &th) != TARN_OK)
+        return 1;
+    if (tarn_mpf_last(inherited, &last) != TARN_OK || last != 19)
+        return 2;
+    if (tarn_page_get(th, inherited, 3, 0, &page) != TARN_OK || !page_is(page, PAGE, 3, 0))
+        return 3;
+    page_fill(page, PAGE, 3, 1);
+    if (tarn_page_put(th, page, TARN_PAGE_DIRTY) != TARN_OK)
+        return 4;
+    if (tarn_mpf_sync(inherited) != TARN_OK)
+        return 5;
+    return tarn_mpf_close(inherited) == TARN_OK && tarn_mpool_close(b.pool) == TARN_OK ? 0 : 6;
+}
+
+static void a_child_goes_on_alone(void)
+{
+    struct child c;
+    void *page;
+
+    begin();
+    bed_fill(&b, "file", PAGE, 20);
+    inherited = bed_file(&b, "file", PAGE, 0);
+    CU_ASSERT(bed_touch(&b, inherited, PAGE, 3));
+    child_start(&c, goes_on_alone, NULL);
+    CU_ASSERT_EQUAL(child_await(&c), 1);
+    second = inherited;
+    OK(tarn_mpf_close(second));
+    file = bed_file(&b, "other", PAGE, 0);
+    CU_ASSERT_EQUAL(file->id, 1);
+    bed_change(&b, file, PAGE, 3, 2);
+    child_go_on(&c);
+    CU_ASSERT_EQUAL(child_end(&c), 0);
+    CU_ASSERT(bed_has(&b, "file", PAGE, 3, 1));
+    CU_ASSERT(bed_has(&b, "other", PAGE, 3, 0));
+    MUST(tarn_page_get(b.th, file, 3, 0, &page));
+    CU_ASSERT(page_is(page, PAGE, 3, 2));
+    OK(tarn_page_put(b.th, page, 0));
+    CU_ASSERT_EQUAL(bed_stat(&b).files, 1);
+    OK(tarn_mpf_close(file));
+    end();
+}
+
 int main(void)
 {
     static CU_TestInfo tests[] = {
@@ -209,6 +264,7 @@ int main(void)
         { "F5: another page size when the openers have died", another_page_size_after_a_death },
         { "M5 F8 F9: the pool closed with pages pinned", the_pool_closed_with_pins },
         { "M5 F9: the pool closed without a lane", the_pool_closed_without_a_lane },
+        { "X27: a child of fork goes on when its parent has closed", a_child_goes_on_alone },
         CU_TEST_INFO_NULL,
     };
     static CU_SuiteInfo suites[] = {
