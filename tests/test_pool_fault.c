@@ -178,6 +178,8 @@ static void begin_empty(void)
     fault_arm(fault, 0, TARN_EIO, FAULT_ONCE);
     config.home = b.home.path;
     config.os = fault_os(fault);
+    if (getenv("TARN_BACKEND") == NULL)
+        config.backend_required = "mmap"; /* else the next one serves where this one fails */
     MUST(tarn_env_open(&config, &b.env));
 }
 
