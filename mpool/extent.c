@@ -23,6 +23,8 @@
  *      free extents, then from spare address space, then from the size that misses least.  Who drains
  *      marks his extent first and counts what is left USED then, in the words: of several who drain
  *      at once, the last to mark sees all the others, so they cannot take the least together.
+ *   5. The words decide.  extents_of and extents_free are hints, for batches, for shares and for where
+ *      to look first: counted anew after a death, and whenever an extent may move between sizes.
  *
  * Not promised: room beyond those 8 pages.
  *
@@ -54,7 +56,7 @@ uint32_t extent_class_of(const struct tarn_mpool *pool, uint32_t frame)
     return word_state(word) == EXTENT_USED ? word_class(word) : UINT32_MAX;
 }
 
-/* The hint for the clock and for batches; exact unless somebody died between two words. */
+/* Rule 5: a hint. */
 static uint32_t extents_of(const struct tarn_mpool *pool, uint32_t class_)
 {
     return atomic_load_explicit(&pool->header->extents_of[class_], memory_order_relaxed);
@@ -65,12 +67,21 @@ uint32_t extent_class_frames(const struct tarn_mpool *pool, uint32_t class_)
     return extents_of(pool, class_) * (pool_extent_units(pool) / pool_class_units(pool, class_));
 }
 
+/* DRAINING is in use, too: what holds the pages that a caller has pinned will not be emptied. */
 uint32_t extent_smallest_class(const struct tarn_mpool *pool)
 {
-    for (uint32_t c = 0; c < PAGE_CLASSES; c++)
-        if (extents_of(pool, c) != 0)
-            return c;
-    return UINT32_MAX;
+    uint32_t best = PAGE_CLASSES, unit = 0;
+
+    for (uint32_t i = 0; i < pool->header->extents; i++) {
+        uint64_t word = atomic_load_explicit(&pool->extent[i], memory_order_relaxed);
+        enum extent_state state = word_state(word);
+
+        if ((state == EXTENT_USED || state == EXTENT_DRAINING) && word_class(word) < best)
+            best = word_class(word);
+    }
+    while (class_bytes(unit) >> pool->header->unit_shift == 0)
+        unit++;
+    return best < PAGE_CLASSES ? best : unit;
 }
 
 static uint32_t least_extents(const struct tarn_mpool *pool, uint32_t class_)
@@ -274,6 +285,59 @@ static bool drain_any(struct tarn_thread *th, uint32_t from)
     return false;
 }
 
+/* ---- hints ------------------------------------------------------------------------------------ */
+
+/* How the extents stand, by their words. */
+struct census {
+    uint32_t used[PAGE_CLASSES]; /* what is on its way counts for its size */
+    uint32_t moving, n_free;
+};
+
+static void take_census(const struct tarn_mpool *pool, struct census *out)
+{
+    *out = (struct census){ 0 };
+    for (uint32_t i = 0; i < pool->header->extents; i++) {
+        uint64_t word = atomic_load(&pool->extent[i]);
+        enum extent_state state = word_state(word);
+
+        if (state >= EXTENT_TAKING)
+            out->used[word_class(word)]++;
+        out->moving += state == EXTENT_TAKING || state == EXTENT_DRAINING;
+        out->n_free += word == WORD_FREE;
+    }
+}
+
+/*
+ * The hints, anew from the words.  Whoever moves an extent changes the count while the word still has
+ * his tag: so a count that is what it was before the census, with nobody moving, was wrong.  After a
+ * death somebody may well be moving; the count may be too high then, until the next time: a poor
+ * choice of a batch.  Free ones are only ever announced here.  False: a count changed meanwhile.
+ */
+static bool recount(struct tarn_mpool *pool, bool although_moving)
+{
+    struct pool_header *h = pool->header;
+    uint32_t before[PAGE_CLASSES], none = 0;
+    struct census now;
+    bool same = true;
+
+    for (uint32_t c = 0; c < PAGE_CLASSES; c++)
+        before[c] = atomic_load(&h->extents_of[c]);
+    take_census(pool, &now);
+    if (now.moving != 0 && !although_moving)
+        return false;
+    for (uint32_t c = 0; c < PAGE_CLASSES; c++)
+        same &= atomic_compare_exchange_strong(&h->extents_of[c], &before[c], now.used[c]);
+    if (now.n_free != 0)
+        (void)atomic_compare_exchange_strong(&h->extents_free, &none, now.n_free);
+    return same;
+}
+
+static void recount_after_death(struct tarn_mpool *pool)
+{
+    while (!recount(pool, true))
+        ; /* each time somebody else has moved an extent */
+}
+
 /* ---- shares ----------------------------------------------------------------------------------- */
 
 /* Misses per extent of a class since extents last moved. */
@@ -333,6 +397,7 @@ void extent_balance(struct tarn_thread *th, uint32_t class_)
     need = need_of(th->pool, class_);
     if (atomic_exchange(&misses_of[class_], 0) < many)
         return; /* of all who have seen so many, the first one moves an extent */
+    (void)recount(th->pool, false);
     from = donor(th->pool, class_);
     if (from != UINT32_MAX && need > 2 * need_of(th->pool, from))
         (void)drain_any(th, from);
@@ -341,28 +406,6 @@ void extent_balance(struct tarn_thread *th, uint32_t class_)
 }
 
 /* ---- the dead --------------------------------------------------------------------------------- */
-
-/*
- * The hints, anew from the words.  An extent on its way counts for its size, since whoever moves it
- * will change the count or has done so: too high is a poor choice of a batch, too low a size without
- * frames.  Free ones are only ever announced here.
- */
-static void recount(struct tarn_mpool *pool)
-{
-    uint32_t used[PAGE_CLASSES] = { 0 }, n_free = 0;
-
-    for (uint32_t i = 0; i < pool->header->extents; i++) {
-        uint64_t word = atomic_load(&pool->extent[i]);
-
-        if (word_state(word) >= EXTENT_TAKING)
-            used[word_class(word)]++;
-        n_free += word == WORD_FREE;
-    }
-    for (uint32_t c = 0; c < PAGE_CLASSES; c++)
-        atomic_store(&pool->header->extents_of[c], used[c]);
-    if (n_free != 0)
-        atomic_store(&pool->header->extents_free, n_free);
-}
 
 void extent_repair(struct tarn_mpool *pool, uint32_t lane, uint32_t tag)
 {
@@ -373,7 +416,7 @@ void extent_repair(struct tarn_mpool *pool, uint32_t lane, uint32_t tag)
         return;
     word = atomic_load(&pool->extent[noted - 1]);
     if ((uint32_t)(word >> 32) != tag) {
-        recount(pool); /* he may have died between the word and the hints */
+        recount_after_death(pool); /* he may have died between the word and the hints */
         return;
     }
     if (word_state(word) == EXTENT_DRAINING) {
@@ -384,5 +427,5 @@ void extent_repair(struct tarn_mpool *pool, uint32_t lane, uint32_t tag)
         (void)atomic_compare_exchange_strong(&pool->extent[noted - 1], &word,
                                              spare ? WORD_ABSENT : WORD_FREE);
     }
-    recount(pool);
+    recount_after_death(pool);
 }

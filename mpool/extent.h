@@ -8,7 +8,7 @@
 /* The class of the extent that frame is in; UINT32_MAX if it is of none now. */
 uint32_t extent_class_of(const struct tarn_mpool *pool, uint32_t frame);
 
-/* The smallest class that has frames; UINT32_MAX if none has. */
+/* The smallest class that has frames; the unit's if none has. */
 uint32_t extent_smallest_class(const struct tarn_mpool *pool);
 
 /* Give a free extent to class: 0, or TARN_ENOENT if there is none. */

@@ -261,6 +261,15 @@ static uint64_t word_of(uint32_t class_, enum extent_state state, uint32_t tag)
     return (uint64_t)tag << 32 | (class_ + 1) << 8 | (uint64_t)state;
 }
 
+static uint32_t words_used(uint32_t class_)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < b.pool->header->extents; i++)
+        n += atomic_load(&b.pool->extent[i]) == word_of(class_, EXTENT_USED, 0);
+    return n;
+}
+
 /* The n-th extent (from 1) that is of class and in use. */
 static uint32_t extent_used(uint32_t class_, uint32_t n)
 {
@@ -306,6 +315,31 @@ static void only_the_tagged_come_back(void)
     end();
 }
 
+/* Counts that a death left wrong hurt nobody, and do not stay. */
+static void wrong_counts_heal(void)
+{
+    uint32_t used;
+
+    begin(1 << 20, 4096);
+    CU_ASSERT_EQUAL(extent_smallest_class(b.pool), 3); /* nothing is in use: the unit's */
+    MUST(open_size(4, 20));
+    MUST(open_size(6, 20));
+    read_all(4, 20);
+    used = words_used(4);
+    for (uint32_t c = 0; c < PAGE_CLASSES; c++)
+        atomic_store(&b.pool->header->extents_of[c], 0);
+    CU_ASSERT_EQUAL(extent_smallest_class(b.pool), 4);
+    OK(extent_ensure(b.th, 4));
+    CU_ASSERT_EQUAL(words_used(4), used); /* it has its least already */
+    atomic_store(&b.pool->header->extents_free, 0);
+    atomic_store(&b.pool->header->misses_of[4], 5000);
+    extent_balance(b.th, 4);
+    CU_ASSERT_EQUAL(extents_of(4), words_used(4));
+    CU_ASSERT_EQUAL(extents_of(6), words_used(6));
+    CU_ASSERT_NOT_EQUAL(atomic_load(&b.pool->header->extents_free), 0);
+    end();
+}
+
 /* ---- several who move extents ------------------------------------------------------------------- */
 
 /* A pool of n extents, all of them of 64 KiB pages, which need 8; no spare ones. */
@@ -317,15 +351,6 @@ static void all_large(uint32_t n)
     while (extent_take(b.th, 7) == 0)
         ;
     CU_ASSERT_EQUAL_FATAL(extents_of(7), n);
-}
-
-static uint32_t words_used(uint32_t class_)
-{
-    uint32_t n = 0;
-
-    for (uint32_t i = 0; i < b.pool->header->extents; i++)
-        n += atomic_load(&b.pool->extent[i]) == word_of(class_, EXTENT_USED, 0);
-    return n;
 }
 
 /* What a size has beyond its least is on its way already: nobody takes more of it. */
@@ -479,6 +504,7 @@ int main(void)
         { "room moves to where it is missed", room_moves_to_where_it_is_missed },
         { "every extent is counted once", the_counts_are_right },
         { "only what a dead drainer turned comes back", only_the_tagged_come_back },
+        { "counts that a death left wrong", wrong_counts_heal },
         { "the least of a size is not drained", the_least_is_not_drained },
         { "one extent can go and four want it", takers_at_once },
         { "one of many who miss moves an extent", one_of_many_moves_an_extent },
