@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Page files: the table that all processes share, and this process's descriptors.
+ * Page files: the table that all processes share, and this process's handles.
  *
  *      FREE --> MAKING --> LIVE ------------> DROPPING --> FREE
  *                ^          |  last close          |
@@ -15,15 +15,13 @@
  *      opens the same file inherits its pages.  Once nothing of it is dirty, whoever needs a record,
  *      or wants the file with another page size, may have it.
  *   3. A record is FREE only when no entry carries its id, be it claimed or not.
- *   4. A process opens a file by another's record only to write its pages back, and only if it runs
- *      as the file's and the pool's owner, and what it opened (no link followed) is a regular file
- *      with the identity of the record: who may write the pool could put any path there.
- *   5. How long a file is that nobody had open is asked with the table locked: before that, somebody
+ *   4. How long a file is that nobody had open is asked with the table locked: before that, somebody
  *      else could still open it, make pages, write them and close it.
  *
  * tests/test_file.c holds the rules.
  */
 #include "mpool/file.h"
+#include "mpool/channel.h"
 #include "mpool/entry.h"
 #include "mpool/evict.h"
 #include "mpool/extent.h"
@@ -32,14 +30,7 @@
 #include "region/env.h"
 #include <string.h>
 
-#define RETRY_NS (1000ULL * 1000 * 1000)
-
 /* ---- the table ---------------------------------------------------------------------------------- */
-
-static bool same_file(const struct tarn_fileid *a, const struct tarn_fileid *b)
-{
-    return a->dev == b->dev && a->ino == b->ino && a->birth == b->birth;
-}
 
 static void table_lock(struct tarn_thread *th)
 {
@@ -184,7 +175,7 @@ static uint32_t find_record(struct tarn_mpool *pool, const struct tarn_fileid *f
     for (uint32_t id = 1; id <= pool->header->max_files; id++) {
         const struct file_record *record = pool_file(pool, id);
 
-        if (atomic_load(&record->state) == FILE_LIVE && same_file(&record->fileid, fileid))
+        if (atomic_load(&record->state) == FILE_LIVE && file_same(&record->fileid, fileid))
             return id;
     }
     return 0;
@@ -297,7 +288,7 @@ static int check_record(struct opening *o)
 static int enter(struct opening *o)
 {
     struct tarn_mpool *pool = o->th->pool;
-    int ret = pool->os->file->ioinfo(pool->os, o->fd, &o->st); /* rule 5 */
+    int ret = pool->os->file->ioinfo(pool->os, o->fd, &o->st); /* rule 4 */
 
     o->blind = ret != 0;
     if (ret != 0) {
@@ -338,177 +329,6 @@ static void leave(struct tarn_thread *th, uint32_t id)
     atomic_fetch_and(&record->openers[row / 64], ~(1ULL << row % 64));
     if (file_openers(pool, record) == 0)
         drop_file(th, id);
-}
-
-/* ---- channels ----------------------------------------------------------------------------------- */
-
-/* The pool's mutex is held. */
-static struct file_channel *find_channel(struct tarn_mpool *pool, uint32_t id, bool writable)
-{
-    for (struct file_channel *c = pool->channels; c; c = c->next)
-        if (c->id == id && c->writable == writable &&
-            same_file(&c->fileid, &pool_file(pool, id)->fileid))
-            return c;
-    return NULL;
-}
-
-static int add_channel(struct tarn_mpool *pool, uint32_t id, bool writable, tarn_file fd,
-                       struct file_channel **out)
-{
-    const struct file_record *record = pool_file(pool, id);
-    const struct tarn_os *os = pool->os;
-    struct file_channel *c;
-    void *p;
-    int ret = os->misc->malloc(os, sizeof(*c), &p);
-
-    if (ret != 0)
-        return ret;
-    c = p;
-    *c = (struct file_channel){ .id = id,
-                                .writable = writable,
-                                .fd = fd,
-                                .fileid = record->fileid,
-                                .page_size = record->page_size,
-                                .clear_len = record->clear_len,
-                                .next = pool->channels };
-    memcpy(c->path, record->path, sizeof(c->path));
-    pool->channels = c;
-    *out = c;
-    return 0;
-}
-
-static int remove_channel(struct tarn_mpool *pool, struct file_channel *c)
-{
-    struct file_channel **at = &pool->channels;
-    int ret = 0;
-
-    while (*at != c)
-        at = &(*at)->next;
-    *at = c->next;
-    if (c->fd != TARN_NO_FILE)
-        ret = pool->os->file->close(pool->os, c->fd);
-    pool->os->misc->free(pool->os, c);
-    return ret;
-}
-
-/* Rule 4.  TARN_EACCES for every reason why not. */
-static int open_for_others(struct tarn_mpool *pool, const struct file_record *record, tarn_file *fd)
-{
-    const struct tarn_os *os = pool->os;
-    struct tarn_fileid fileid;
-    struct tarn_procid self;
-    struct tarn_stat st;
-    uint32_t euid = 0;
-
-    if (os->proc->self(os, &self, &euid) != 0 || euid != record->uid || euid != pool->header->owner)
-        return TARN_EACCES;
-    if (os->file->open(os, record->path, TARN_OPEN_NOFOLLOW, 0, fd) != 0)
-        return TARN_EACCES;
-    if (os->file->ioinfo(os, *fd, &st) == 0 && st.kind == TARN_KIND_FILE &&
-        os->file->fileid(os, *fd, &fileid) == 0 && same_file(&fileid, &record->fileid))
-        return 0;
-    (void)os->file->close(os, *fd);
-    *fd = TARN_NO_FILE;
-    return TARN_EACCES;
-}
-
-int file_borrow(struct tarn_mpool *pool, uint32_t id, struct file_channel **out)
-{
-    const struct tarn_os *os = pool->os;
-    const struct file_record *record = pool_file(pool, id);
-    struct file_channel *c;
-    uint64_t now = 0;
-    int ret = 0;
-
-    if (atomic_load(&record->state) != FILE_LIVE)
-        return TARN_EACCES;
-    own_mutex_lock(os, &pool->mutex);
-    c = find_channel(pool, id, true);
-    if (!c)
-        ret = add_channel(pool, id, true, TARN_NO_FILE, &c);
-    if (ret == 0 && c->fd == TARN_NO_FILE) {
-        (void)os->misc->clock(os, 0, &now);
-        ret = now < c->retry_at ? TARN_EACCES : open_for_others(pool, record, &c->fd);
-        if (ret != 0 && now >= c->retry_at)
-            c->retry_at = now + RETRY_NS;
-    }
-    if (ret == 0)
-        c->users++;
-    own_mutex_unlock(os, &pool->mutex);
-    if (ret == 0)
-        *out = c;
-    return ret;
-}
-
-void file_return(struct tarn_mpool *pool, struct file_channel *channel)
-{
-    own_mutex_lock(pool->os, &pool->mutex);
-    channel->users--;
-    own_mutex_unlock(pool->os, &pool->mutex);
-}
-
-/* The handle's own way to the file; fd is used, or closed if there is one already. */
-static int attach_channel(struct tarn_mpool *pool, struct tarn_mpf *file, bool writable,
-                          tarn_file fd)
-{
-    struct file_channel *c;
-    tarn_file spare = TARN_NO_FILE;
-    int ret = 0;
-
-    own_mutex_lock(pool->os, &pool->mutex);
-    c = find_channel(pool, file->id, writable);
-    if (!c)
-        ret = add_channel(pool, file->id, writable, fd, &c);
-    else if (c->fd == TARN_NO_FILE)
-        c->fd = fd;
-    else
-        spare = fd;
-    if (ret == 0) {
-        c->handles++;
-        file->channel = c;
-        file->next = pool->files;
-        pool->files = file;
-    }
-    own_mutex_unlock(pool->os, &pool->mutex);
-    if (spare != TARN_NO_FILE)
-        (void)pool->os->file->close(pool->os, spare);
-    return ret;
-}
-
-static int close_failed(struct tarn_mpool *pool, const char *path, int err)
-{
-    struct env_reason why;
-
-    return tarn_fail(pool->sink, err, "%s: closing the page file failed: %s", path,
-                     env_reason(pool->os, &why));
-}
-
-/* Take the handle out of the pool; *last: this process has no other one of its file. */
-static int detach_channel(struct tarn_mpool *pool, struct tarn_mpf *file, bool *last)
-{
-    struct tarn_mpf **at = &pool->files;
-    struct file_channel *c = file->channel;
-    int ret = 0;
-
-    own_mutex_lock(pool->os, &pool->mutex);
-    while (*at && *at != file)
-        at = &(*at)->next;
-    if (*at)
-        *at = file->next;
-    *last = true;
-    for (const struct tarn_mpf *f = pool->files; f; f = f->next)
-        *last = *last && f->id != file->id;
-    c->handles--;
-    c->closers++;
-    while (c->handles == 0 && c->users != 0) { /* somebody writes through it: seed F8 */
-        own_mutex_unlock(pool->os, &pool->mutex);
-        (void)pool->os->misc->sleep(pool->os, 1000 * 1000);
-        own_mutex_lock(pool->os, &pool->mutex);
-    }
-    if (--c->closers == 0 && c->handles == 0)
-        ret = remove_channel(pool, c);
-    own_mutex_unlock(pool->os, &pool->mutex);
-    return ret;
 }
 
 /* ---- open --------------------------------------------------------------------------------------- */
@@ -601,7 +421,7 @@ static int make_handle(struct opening *o, struct tarn_mpf *file)
         .pin_base = 1 | (o->writable ? PIN_WRITABLE : 0),
     };
     be_of(file, o->id);
-    ret = attach_channel(pool, file, o->writable, o->fd);
+    ret = channel_attach(pool, file, o->writable, o->fd);
     if (ret == 0)
         o->fd = TARN_NO_FILE;
     else
@@ -689,7 +509,7 @@ static int reenter(struct opening *o, struct file_channel *c)
     o->config.page_size = c->page_size;
     o->config.clear_len = c->clear_len;
     memcpy(o->path, c->path, sizeof(o->path));
-    if (atomic_load(&record->state) == FILE_LIVE && same_file(&record->fileid, &c->fileid))
+    if (atomic_load(&record->state) == FILE_LIVE && file_same(&record->fileid, &c->fileid))
         add_row(pool, c->id);
     else
         ret = enter(o);
@@ -726,6 +546,14 @@ int file_reattach(struct tarn_mpool *pool)
 }
 
 /* ---- close -------------------------------------------------------------------------------------- */
+
+static int close_failed(struct tarn_mpool *pool, const char *path, int err)
+{
+    struct env_reason why;
+
+    return tarn_fail(pool->sink, err, "%s: closing the page file failed: %s", path,
+                     env_reason(pool->os, &why));
+}
 
 struct pin_count {
     struct tarn_mpool *pool;
@@ -766,7 +594,7 @@ int tarn_mpf_close(tarn_mpf *file)
 
     if (ret == 0)
         ret = thread_get(pool, &th);
-    closed = detach_channel(pool, file, &last);
+    closed = channel_detach(pool, file, &last);
     if (closed != 0)
         (void)close_failed(pool, file->record->path, closed);
     if (ret == 0 && last) {
@@ -806,13 +634,10 @@ int file_close_all(struct tarn_mpool *pool)
         t = tarn_mpf_close(pool->files);
         ret = ret ? ret : t;
     }
-    while (pool->channels) {
-        t = remove_channel(pool, pool->channels);
-        if (t != 0)
-            (void)close_failed(pool, "pool", t);
-        ret = ret ? ret : t;
-    }
-    return ret;
+    t = channel_close_all(pool);
+    if (t != 0)
+        (void)close_failed(pool, "pool", t);
+    return ret ? ret : t;
 }
 
 int tarn_mpf_last(tarn_mpf *file, tarn_pgno *last)

@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Page files: what the pool knows of them, and this process's way to them.  file.c. */
+/* Page files: what the pool knows of them.  file.c. */
 #ifndef MPOOL_FILE_H
 #define MPOOL_FILE_H
 
 #include "mpool/pool.h"
 
-/*
- * Borrow the way to write pages of file id: that of a handle of this process, else the file is
- * opened by the record's path, if this process may (file.c).  TARN_EACCES: it may not; asked again
- * of the system after a second.  Given back by file_return().
- */
-int file_borrow(struct tarn_mpool *pool, uint32_t id, struct file_channel **out);
-void file_return(struct tarn_mpool *pool, struct file_channel *channel);
+static inline bool file_same(const struct tarn_fileid *a, const struct tarn_fileid *b)
+{
+    return a->dev == b->dev && a->ino == b->ino && a->birth == b->birth;
+}
 
 /* 0, or TARN_EBUSY: this process has pages pinned of files that it has open. */
 int file_unpinned(struct tarn_mpool *pool);

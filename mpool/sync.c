@@ -15,6 +15,7 @@
  *
  * tests/test_sync.c holds it.
  */
+#include "mpool/channel.h"
 #include "mpool/entry.h"
 #include "mpool/file.h"
 #include "mpool/thread.h"
@@ -191,7 +192,7 @@ static int fsync_file(struct tarn_thread *th, const struct list *list, uint32_t 
 
     if (atomic_load(&record->suspect) != 0)
         return suspect(pool, record, "earlier, perhaps in another process");
-    if (file_borrow(pool, id, &channel) != 0)
+    if (channel_borrow(pool, id, &channel) != 0)
         return 0; /* nothing of it was written here: its pages were barred */
     ret = os->file->fsync(os, channel->fd, 1);
     if (ret != 0) {
@@ -200,7 +201,7 @@ static int fsync_file(struct tarn_thread *th, const struct list *list, uint32_t 
         redirty(th, list, id);
         ret = suspect(pool, record, why.text);
     }
-    file_return(pool, channel);
+    channel_return(pool, channel);
     return ret;
 }
 

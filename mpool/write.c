@@ -30,6 +30,7 @@
  * tests/test_write.c holds the rules.
  */
 #include "mpool/write.h"
+#include "mpool/channel.h"
 #include "mpool/entry.h"
 #include "mpool/file.h"
 #include "mpool/pin.h"
@@ -306,11 +307,11 @@ void write_pages(struct tarn_thread *th, struct write_page *pages, uint32_t n,
             end++;
         if (key_file(pages[i].key) == 0)
             continue; /* evicted between the look at its word and the look at its key */
-        if (file_borrow(th->pool, key_file(pages[i].key), &channel) != 0) {
+        if (channel_borrow(th->pool, key_file(pages[i].key), &channel) != 0) {
             r->barred += end - i;
             continue;
         }
         write_file(&b, pages + i, end - i, channel);
-        file_return(th->pool, channel);
+        channel_return(th->pool, channel);
     }
 }
