@@ -360,14 +360,28 @@ static uint32_t donor(const struct tarn_mpool *pool, uint32_t class_)
     return best;
 }
 
+/* No extent could be had for class; err: what became of the wish for more memory. */
+static int no_room(const struct tarn_mpool *pool, uint32_t class_, int err)
+{
+    int ret = err == TARN_ENOENT ? TARN_ENOSPC : err;
+
+    return tarn_fail(
+        pool->sink, ret,
+        "pool: no room for pages of %u bytes: they need %u extents of %llu bytes; none "
+        "is free, %s%s, and no other page size can give one (each keeps its least, and "
+        "pages that are pinned); make the pool larger",
+        class_bytes(class_), least_extents(pool, class_), 1ULL << pool->header->extent_shift,
+        err == TARN_ENOENT ? "there is no spare one" : "memory for a spare one is refused: ",
+        err == TARN_ENOENT ? "" : tarn_strerror(err));
+}
+
 int extent_ensure(struct tarn_thread *th, uint32_t class_)
 {
     struct tarn_mpool *pool = th->pool;
-    uint32_t least = least_extents(pool, class_);
-    uint32_t from;
 
-    while (!has_extents(pool, class_, least)) {
+    while (!has_extents(pool, class_, least_extents(pool, class_))) {
         int ret = extent_take(th, class_);
+        uint32_t from;
 
         if (ret != 0)
             ret = take_spare(th, class_);
@@ -375,12 +389,7 @@ int extent_ensure(struct tarn_thread *th, uint32_t class_)
             continue;
         from = donor(pool, class_);
         if (from == UINT32_MAX || !drain_any(th, from))
-            return tarn_fail(pool->sink, TARN_ENOSPC,
-                             "pool: no room for pages of %u bytes: they need %u extents of %llu "
-                             "bytes, and the pool has %u extents, all in use by other page sizes; "
-                             "make the pool larger",
-                             class_bytes(class_), least, 1ULL << pool->header->extent_shift,
-                             pool->header->extents_made);
+            return no_room(pool, class_, ret);
     }
     return 0;
 }

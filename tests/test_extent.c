@@ -342,10 +342,13 @@ static void wrong_counts_heal(void)
 
 /* ---- several who move extents ------------------------------------------------------------------- */
 
-/* A pool of n extents, all of them of 64 KiB pages, which need 8; no spare ones. */
+static uint32_t spare; /* the first one */
+
+/* A pool of n extents, all of them of 64 KiB pages, which need 8.  The spare ones are hidden. */
 static void all_large(uint32_t n)
 {
     begin((uint64_t)n << 16, 4096);
+    spare = b.pool->header->extents_spare;
     b.pool->header->extents_spare = b.pool->header->extents;
     MUST(open_size(7, 20));
     while (extent_take(b.th, 7) == 0)
@@ -362,11 +365,31 @@ static void the_least_is_not_drained(void)
     extent = extent_used(7, 1);
     atomic_store(&b.pool->extent[extent], word_of(7, EXTENT_DRAINING, b.th->tag + 1));
     FAILS(TARN_ENOSPC, extent_ensure(b.th, 3));
+    CU_ASSERT_PTR_NOT_NULL(strstr(tarn_last_message(), "there is no spare one"));
     CU_ASSERT_EQUAL(words_used(7), 8);
     atomic_store(&b.pool->extent[extent], word_of(7, EXTENT_USED, 0));
     OK(extent_ensure(b.th, 3));
     CU_ASSERT_EQUAL(words_used(7), 8);
     CU_ASSERT_EQUAL(words_used(3), 1);
+    end();
+}
+
+/* The system gives no memory for an extent that the pool may still grow by: said, not "in use". */
+static void memory_is_refused(void)
+{
+    struct region_header *h;
+    uint64_t reserve;
+
+    all_large(8);
+    CU_ASSERT_FATAL(spare < b.pool->header->extents);
+    b.pool->header->extents_spare = spare;
+    h = b.pool->region->header;
+    reserve = h->reserve;
+    h->reserve = h->end_off;
+    FAILS(TARN_ENOSPC, extent_ensure(b.th, 3));
+    CU_ASSERT_PTR_NOT_NULL(strstr(tarn_last_message(), "memory for a spare one is refused"));
+    h->reserve = reserve;
+    OK(extent_ensure(b.th, 3));
     end();
 }
 
@@ -506,6 +529,7 @@ int main(void)
         { "only what a dead drainer turned comes back", only_the_tagged_come_back },
         { "counts that a death left wrong", wrong_counts_heal },
         { "the least of a size is not drained", the_least_is_not_drained },
+        { "memory for a spare extent is refused", memory_is_refused },
         { "one extent can go and four want it", takers_at_once },
         { "one of many who miss moves an extent", one_of_many_moves_an_extent },
         { "sizes fight for room", sizes_fight_for_room },
