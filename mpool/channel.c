@@ -13,6 +13,8 @@
  *      as the file's and the pool's owner, and what it opened (no link followed) is a regular file
  *      with the identity of the record: who may write the pool could put any path there.
  *   3. The pool's mutex guards the list, and everything in a channel but what never changes.
+ *   4. A child after fork that closes what it inherited does not touch the mutex, and waits for no
+ *      writer: the threads that had them in hand are not there.
  *
  * tests/test_file.c and tests/test_record.c hold the rules.
  */
@@ -21,6 +23,9 @@
 #include <string.h>
 
 #define RETRY_NS (1000ULL * 1000 * 1000)
+
+/* Instead of a pool's mutex, for all pools that a child closes (rule 4). */
+static _Atomic uint32_t inherited;
 
 /* The pool's mutex is held. */
 static struct file_channel *find(struct tarn_mpool *pool, uint32_t id, bool writable)
@@ -33,7 +38,7 @@ static struct file_channel *find(struct tarn_mpool *pool, uint32_t id, bool writ
 }
 
 static int add(struct tarn_mpool *pool, uint32_t id, bool writable, tarn_file fd,
-                       struct file_channel **out)
+               struct file_channel **out)
 {
     const struct file_record *record = pool_file(pool, id);
     const struct tarn_os *os = pool->os;
@@ -127,8 +132,7 @@ void channel_return(struct tarn_mpool *pool, struct file_channel *channel)
     own_mutex_unlock(pool->os, &pool->mutex);
 }
 
-int channel_attach(struct tarn_mpool *pool, struct tarn_mpf *file, bool writable,
-                          tarn_file fd)
+int channel_attach(struct tarn_mpool *pool, struct tarn_mpf *file, bool writable, tarn_file fd)
 {
     struct file_channel *c;
     tarn_file spare = TARN_NO_FILE;
@@ -154,13 +158,16 @@ int channel_attach(struct tarn_mpool *pool, struct tarn_mpf *file, bool writable
     return ret;
 }
 
-int channel_detach(struct tarn_mpool *pool, struct tarn_mpf *file, bool *last)
+int channel_detach(struct tarn_mpool *pool, struct tarn_mpf *file, bool parents, bool *last)
 {
+    _Atomic uint32_t *mutex = parents ? &inherited : &pool->mutex;
     struct tarn_mpf **at = &pool->files;
     struct file_channel *c = file->channel;
     int ret = 0;
 
-    own_mutex_lock(pool->os, &pool->mutex);
+    own_mutex_lock(pool->os, mutex);
+    if (parents)
+        c->users = c->closers = 0;
     while (*at && *at != file)
         at = &(*at)->next;
     if (*at)
@@ -171,13 +178,13 @@ int channel_detach(struct tarn_mpool *pool, struct tarn_mpf *file, bool *last)
     c->handles--;
     c->closers++;
     while (c->handles == 0 && c->users != 0) { /* somebody writes through it: seed F8 */
-        own_mutex_unlock(pool->os, &pool->mutex);
+        own_mutex_unlock(pool->os, mutex);
         (void)pool->os->misc->sleep(pool->os, 1000 * 1000);
-        own_mutex_lock(pool->os, &pool->mutex);
+        own_mutex_lock(pool->os, mutex);
     }
     if (--c->closers == 0 && c->handles == 0)
         ret = drop(pool, c);
-    own_mutex_unlock(pool->os, &pool->mutex);
+    own_mutex_unlock(pool->os, mutex);
     return ret;
 }
 

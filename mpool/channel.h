@@ -10,9 +10,9 @@ int channel_attach(struct tarn_mpool *pool, struct tarn_mpf *file, bool writable
 
 /*
  * Take the handle out of the pool, and close its way to the file if no other needs it.  *last: this
- * process has no other handle of its file.
+ * process has no other handle of its file.  parents: this is a child after fork.
  */
-int channel_detach(struct tarn_mpool *pool, struct tarn_mpf *file, bool *last);
+int channel_detach(struct tarn_mpool *pool, struct tarn_mpf *file, bool parents, bool *last);
 
 /*
  * Borrow the way to write pages of file id: that of a handle of this process, else the file is

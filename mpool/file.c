@@ -443,12 +443,13 @@ static int refused(const struct opening *o, int err)
                          "(max_files)",
                          o->path, pool->header->max_files);
     if (o->known_size != 0)
-        return tarn_fail(pool->sink, err,
-                         "%s: asked for pages of %u bytes, %u cleared; the pool has %s with pages of "
-                         "%u bytes, %u cleared",
-                         o->path, o->config.page_size, o->config.clear_len,
-                         o->abandoned ? "changes by the dead, to be synced," : "it open",
-                         o->known_size, o->known_clear);
+        return tarn_fail(
+            pool->sink, err,
+            "%s: asked for pages of %u bytes, %u cleared; the pool has %s with pages of "
+            "%u bytes, %u cleared",
+            o->path, o->config.page_size, o->config.clear_len,
+            o->abandoned ? "changes by the dead, to be synced," : "it open", o->known_size,
+            o->known_clear);
     return tarn_fail(pool->sink, err, "%s: no memory for a handle", o->path);
 }
 
@@ -532,7 +533,7 @@ int file_reattach(struct tarn_mpool *pool)
     table_lock(o.th);
     file_forget_row(pool, pool->region->row);
     for (struct file_channel *c = pool->channels; ret == 0 && c; c = c->next) {
-        c->users = 0;
+        c->users = c->closers = 0;
         if (c->handles != 0)
             ret = reenter(&o, c);
     }
@@ -591,10 +592,11 @@ int tarn_mpf_close(tarn_mpf *file)
     uint32_t pinned = 0;
     bool last;
     int ret = region_check(pool->region), closed;
+    bool parents = ret == TARN_EFORK;
 
     if (ret == 0)
         ret = thread_get(pool, &th);
-    closed = channel_detach(pool, file, &last);
+    closed = channel_detach(pool, file, parents, &last);
     if (closed != 0)
         (void)close_failed(pool, file->record->path, closed);
     if (ret == 0 && last) {
@@ -619,11 +621,12 @@ int file_unpinned(struct tarn_mpool *pool)
 {
     uint32_t pinned = pins_of(pool, 0);
 
-    return pinned == 0 ? 0
-                       : tarn_fail(pool->sink, TARN_EBUSY,
-                                   "pool %s: closed with %u pages still pinned by this process; put "
-                                   "them before closing",
-                                   pool->region->name, pinned);
+    return pinned == 0
+               ? 0
+               : tarn_fail(pool->sink, TARN_EBUSY,
+                           "pool %s: closed with %u pages still pinned by this process; put "
+                           "them before closing",
+                           pool->region->name, pinned);
 }
 
 int file_close_all(struct tarn_mpool *pool)

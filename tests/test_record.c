@@ -253,6 +253,35 @@ static void a_child_goes_on_alone(void)
     end();
 }
 
+/* Threads of the parent had the mutex, and were writing through the file, when it forked. */
+static int closes_what_was_in_use(struct side *me)
+{
+    (void)me;
+    return tarn_mpf_close(inherited) == TARN_EFORK && tarn_mpool_close(b.pool) == TARN_OK &&
+                   tarn_env_close(b.env) == TARN_OK
+               ? 0
+               : 1;
+}
+
+static void a_child_closes_what_was_in_use(void)
+{
+    struct child c;
+
+    begin();
+    inherited = bed_file(&b, "file", PAGE, 0);
+    own_mutex_lock(b.pool->os, &b.pool->mutex);
+    inherited->channel->users++;
+    inherited->channel->closers++;
+    child_start(&c, closes_what_was_in_use, NULL);
+    CU_ASSERT_EQUAL(child_end(&c), 0);
+    inherited->channel->users--;
+    inherited->channel->closers--;
+    own_mutex_unlock(b.pool->os, &b.pool->mutex);
+    CU_ASSERT(bed_touch(&b, inherited, PAGE, 3));
+    OK(tarn_mpf_close(inherited));
+    end();
+}
+
 int main(void)
 {
     static CU_TestInfo tests[] = {
@@ -265,6 +294,7 @@ int main(void)
         { "M5 F8 F9: the pool closed with pages pinned", the_pool_closed_with_pins },
         { "M5 F9: the pool closed without a lane", the_pool_closed_without_a_lane },
         { "X27: a child of fork goes on when its parent has closed", a_child_goes_on_alone },
+        { "F8: a child of fork closes what threads had in use", a_child_closes_what_was_in_use },
         CU_TEST_INFO_NULL,
     };
     static CU_SuiteInfo suites[] = {
