@@ -129,22 +129,45 @@ uint64_t plan_fingerprint(void)
     return hash;
 }
 
-bool plan_sane(const struct pool_header *h, uint64_t layer_bytes)
-{
-    uint64_t units = (uint64_t)h->extents << (h->extent_shift - h->unit_shift);
+/* ---- a header that is there already ---------------------------------------------------------- */
 
+/* Shifts and numbers; what is computed from them later neither overflows nor shifts too far. */
+static bool sane_numbers(const struct pool_header *h)
+{
     return h->unit_shift >= 9 && h->unit_shift <= 16 && h->extent_shift >= EXTENT_LEAST_SHIFT &&
            h->extent_shift <= EXTENT_MOST_SHIFT && h->extents_made <= h->extents_spare &&
-           h->extents_spare <= h->extents && units == h->units && units <= UNITS_MAX &&
-           h->groups != 0 && h->max_files != 0 && h->max_files <= KEY_FILE_MAX &&
-           h->files_off + (uint64_t)h->max_files * h->file_stride <= h->extent_off &&
-           h->extent_off + h->extents * 8ULL <= h->lock_off &&
-           h->lock_off + (h->groups + 1ULL) * 8 <= h->ovf_off &&
-           h->ovf_off + (h->groups + 1ULL) * GROUP_BUCKETS <= h->frame_off &&
-           h->frame_off + units * sizeof(struct frame) <= h->ref_off &&
-           h->ref_off + units <= h->free_off && h->free_off + units / 8 <= h->dirty_off &&
-           h->dirty_off + units / 8 <= h->entry_off &&
-           h->entry_off + (h->groups + 1ULL) * GROUP_ENTRIES * sizeof(struct entry) <=
-               h->data_off &&
-           h->data_off + ((uint64_t)h->extents_made << h->extent_shift) <= layer_bytes;
+           h->extents_spare <= h->extents && h->units <= UNITS_MAX &&
+           (uint64_t)h->extents << (h->extent_shift - h->unit_shift) == h->units &&
+           h->groups != 0 && h->groups <= UNITS_MAX / GROUP_UNITS && h->max_files != 0 &&
+           h->max_files <= KEY_FILE_MAX;
+}
+
+/* A table of len bytes at off ends before the next one; all words in it are aligned. */
+static bool fits(uint64_t off, uint64_t len, uint64_t next)
+{
+    return off % 64 == 0 && off <= next && len <= next - off;
+}
+
+bool plan_holds_rows(const struct pool_header *h, uint32_t rows)
+{
+    uint64_t openers = h->opener_words * sizeof(uint64_t);
+
+    return rows <= h->opener_words * 64ULL && h->file_stride % 64 == 0 &&
+           h->file_stride >= sizeof(struct file_record) + openers;
+}
+
+bool plan_sane(const struct pool_header *h, uint64_t layer_bytes)
+{
+    uint64_t groups = h->groups + 1ULL, map = (h->units + 63ULL) / 64 * 8;
+
+    return sane_numbers(h) && plan_holds_rows(h, 1) && h->files_off >= sizeof(*h) &&
+           fits(h->files_off, (uint64_t)h->max_files * h->file_stride, h->extent_off) &&
+           fits(h->extent_off, h->extents * sizeof(uint64_t), h->lock_off) &&
+           fits(h->lock_off, groups * sizeof(own_word), h->ovf_off) &&
+           fits(h->ovf_off, groups * GROUP_BUCKETS, h->frame_off) &&
+           fits(h->frame_off, h->units * sizeof(struct frame), h->ref_off) &&
+           fits(h->ref_off, h->units, h->free_off) && fits(h->free_off, map, h->dirty_off) &&
+           fits(h->dirty_off, map, h->entry_off) &&
+           fits(h->entry_off, groups * GROUP_ENTRIES * sizeof(struct entry), h->data_off) &&
+           fits(h->data_off, (uint64_t)h->extents_made << h->extent_shift, layer_bytes);
 }

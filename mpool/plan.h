@@ -25,4 +25,7 @@ uint64_t plan_fingerprint(void);
 /* Does what a header says fit into the layer's memory?  For one who joins. */
 bool plan_sane(const struct pool_header *header, uint64_t layer_bytes);
 
+/* Does each of its file records have a bit for every row of the region? */
+bool plan_holds_rows(const struct pool_header *header, uint32_t rows);
+
 #endif /* MPOOL_PLAN_H */

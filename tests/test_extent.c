@@ -3,6 +3,7 @@
 #include "pool.h"
 
 #include "mpool/extent.h"
+#include "mpool/plan.h"
 
 enum { SIZES = 8 };
 
@@ -465,6 +466,41 @@ static void one_of_many_moves_an_extent(void)
     end();
 }
 
+/* ---- what a joiner finds ------------------------------------------------------------------------ */
+
+/* The header of the pool with one number changed: does it still make sense? */
+#define SANE_WITH(field, value)                                                                    \
+    (h = *b.pool->header, h.field = (value), plan_sane(&h, b.pool->region->header->layer_bytes))
+
+static void headers_that_cannot_be(void)
+{
+    static struct pool_header h;
+
+    begin(1 << 20, 4096);
+    CU_ASSERT(SANE_WITH(unit_shift, 12));
+    for (uint32_t shift = 13; shift < 64; shift++)
+        CU_ASSERT_FALSE(SANE_WITH(unit_shift, shift));
+    CU_ASSERT_FALSE(SANE_WITH(extent_shift, 0)); /* smaller than a unit */
+    CU_ASSERT_FALSE(SANE_WITH(extent_shift, UINT32_MAX));
+    CU_ASSERT_FALSE(SANE_WITH(units, h.units - 1));
+    CU_ASSERT_FALSE(SANE_WITH(groups, 0));
+    CU_ASSERT_FALSE(SANE_WITH(groups, UINT32_MAX));
+    CU_ASSERT_FALSE(SANE_WITH(files_off, 0));
+    CU_ASSERT_FALSE(SANE_WITH(files_off, h.files_off + 8));
+    CU_ASSERT_FALSE(SANE_WITH(files_off, UINT64_MAX - 63)); /* its end wraps */
+    CU_ASSERT_FALSE(SANE_WITH(entry_off, UINT64_MAX - 63));
+    CU_ASSERT_FALSE(SANE_WITH(data_off, UINT64_MAX - 63));
+    CU_ASSERT_FALSE(SANE_WITH(dirty_off, h.dirty_off - 64));
+    CU_ASSERT_FALSE(SANE_WITH(max_files, UINT32_MAX));
+    CU_ASSERT_FALSE(SANE_WITH(file_stride, 64));
+    CU_ASSERT_FALSE(SANE_WITH(file_stride, h.file_stride + 8));
+    CU_ASSERT_FALSE(SANE_WITH(opener_words, 0));
+    CU_ASSERT_FALSE(SANE_WITH(opener_words, UINT32_MAX));
+    CU_ASSERT(plan_holds_rows(b.pool->header, b.pool->region->header->max_procs));
+    CU_ASSERT_FALSE(plan_holds_rows(b.pool->header, b.pool->header->opener_words * 64 + 1));
+    end();
+}
+
 /* ---- threads ------------------------------------------------------------------------------------ */
 
 struct worker {
@@ -532,6 +568,7 @@ int main(void)
         { "memory for a spare extent is refused", memory_is_refused },
         { "one extent can go and four want it", takers_at_once },
         { "one of many who miss moves an extent", one_of_many_moves_an_extent },
+        { "headers that cannot be", headers_that_cannot_be },
         { "sizes fight for room", sizes_fight_for_room },
         CU_TEST_INFO_NULL,
     };
