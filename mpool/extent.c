@@ -34,8 +34,6 @@
 #include "mpool/evict.h"
 #include "mpool/write.h"
 
-enum { LEAST_PAGES = 8 };
-
 static uint64_t word_make(uint32_t tag, uint32_t class_, enum extent_state state)
 {
     return (uint64_t)tag << 32 | (uint64_t)(class_ + 1) << 8 | (uint64_t)state;
@@ -86,9 +84,9 @@ uint32_t extent_smallest_class(const struct tarn_mpool *pool)
 
 static uint32_t least_extents(const struct tarn_mpool *pool, uint32_t class_)
 {
-    uint32_t pages = pool_extent_units(pool) / pool_class_units(pool, class_);
+    const struct pool_header *h = pool->header;
 
-    return pages >= LEAST_PAGES ? 1 : (LEAST_PAGES + pages - 1) / pages;
+    return extent_least(pool_class_units(pool, class_) << h->unit_shift, h->extent_shift);
 }
 
 /* Does class have n extents in use? */

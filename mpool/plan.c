@@ -6,8 +6,9 @@
  * Tables are made for all numbers.
  */
 #include "mpool/plan.h"
+#include "mpool/extent.h"
 
-enum { POOL_DEFAULT = 256 * 1024, POOL_LEAST = 20 * 1024, FILES_DEFAULT = 256, CLASS_PAGES = 8 };
+enum { POOL_DEFAULT = 256 * 1024, POOL_LEAST = 20 * 1024, FILES_DEFAULT = 256 };
 
 #define EXTENT_LEAST_SHIFT 16
 #define EXTENT_MOST_SHIFT  21
@@ -30,8 +31,8 @@ static uint32_t spare_extents(uint32_t unit_shift, uint32_t shift)
 {
     uint32_t n = 0;
 
-    for (uint32_t page = unit_shift; page <= 16; page++)
-        n += (uint32_t)(round_up((uint64_t)CLASS_PAGES << page, 1ULL << shift) >> shift);
+    for (uint32_t page = 1U << unit_shift; page <= TARN_PAGE_SIZE_MAX; page *= 2)
+        n += extent_least(page, shift);
     return n;
 }
 
