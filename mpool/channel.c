@@ -13,7 +13,9 @@
  *      as the file's and the pool's owner, and what it opened (no link followed) is a regular file
  *      with the identity of the record: who may write the pool could put any path there.
  *   3. The pool's mutex guards the list, and everything in a channel but what never changes.
- *   4. A child after fork that closes what it inherited does not touch the mutex, and waits for no
+ *   4. The file may be closed by all, and its number be another's, while its way is borrowed: so who
+ *      writes asks once more (channel_leads) when he has the page marked and it cannot leave.
+ *   5. A child after fork that closes what it inherited does not touch the mutex, and waits for no
  *      writer: the threads that had them in hand are not there.
  *
  * tests/test_file.c and tests/test_record.c hold the rules.
@@ -24,42 +26,24 @@
 
 #define RETRY_NS (1000ULL * 1000 * 1000)
 
-/* Instead of a pool's mutex, for all pools that a child closes (rule 4). */
+/* Instead of a pool's mutex, for all pools that a child closes (rule 5). */
 static _Atomic uint32_t inherited;
+
+bool channel_leads(const struct tarn_mpool *pool, const struct file_channel *c)
+{
+    const struct file_record *record = pool_file(pool, c->id);
+
+    return atomic_load(&record->state) == FILE_LIVE && file_same(&c->fileid, &record->fileid) &&
+           c->page_size == record->page_size;
+}
 
 /* The pool's mutex is held. */
 static struct file_channel *find(struct tarn_mpool *pool, uint32_t id, bool writable)
 {
     for (struct file_channel *c = pool->channels; c; c = c->next)
-        if (c->id == id && c->writable == writable &&
-            file_same(&c->fileid, &pool_file(pool, id)->fileid))
+        if (c->id == id && c->writable == writable && channel_leads(pool, c))
             return c;
     return NULL;
-}
-
-static int add(struct tarn_mpool *pool, uint32_t id, bool writable, tarn_file fd,
-               struct file_channel **out)
-{
-    const struct file_record *record = pool_file(pool, id);
-    const struct tarn_os *os = pool->os;
-    struct file_channel *c;
-    void *p;
-    int ret = os->misc->malloc(os, sizeof(*c), &p);
-
-    if (ret != 0)
-        return ret;
-    c = p;
-    *c = (struct file_channel){ .id = id,
-                                .writable = writable,
-                                .fd = fd,
-                                .fileid = record->fileid,
-                                .page_size = record->page_size,
-                                .clear_len = record->clear_len,
-                                .next = pool->channels };
-    memcpy(c->path, record->path, sizeof(c->path));
-    pool->channels = c;
-    *out = c;
-    return 0;
 }
 
 static int drop(struct tarn_mpool *pool, struct file_channel *c)
@@ -76,8 +60,49 @@ static int drop(struct tarn_mpool *pool, struct file_channel *c)
     return ret;
 }
 
-/* TARN_EACCES for every reason why not. */
-static int open_for_others(struct tarn_mpool *pool, const struct file_record *record, tarn_file *fd)
+/*
+ * Ways to files that are not in the pool any more, and which no handle needs: opened to write pages
+ * for others, they would keep the file's space.
+ */
+static void drop_stale(struct tarn_mpool *pool)
+{
+    struct file_channel *next;
+
+    for (struct file_channel *c = pool->channels; c; c = next) {
+        next = c->next;
+        if (c->handles + c->users + c->closers == 0 && !channel_leads(pool, c))
+            (void)drop(pool, c);
+    }
+}
+
+static int add(struct tarn_mpool *pool, uint32_t id, bool writable, tarn_file fd,
+               struct file_channel **out)
+{
+    const struct file_record *record = pool_file(pool, id);
+    const struct tarn_os *os = pool->os;
+    struct file_channel *c;
+    void *p;
+    int ret = os->misc->malloc(os, sizeof(*c), &p);
+
+    if (ret != 0)
+        return ret;
+    drop_stale(pool);
+    c = p;
+    *c = (struct file_channel){ .id = id,
+                                .writable = writable,
+                                .fd = fd,
+                                .fileid = record->fileid,
+                                .page_size = record->page_size,
+                                .clear_len = record->clear_len,
+                                .next = pool->channels };
+    memcpy(c->path, record->path, sizeof(c->path));
+    pool->channels = c;
+    *out = c;
+    return 0;
+}
+
+/* Rule 2.  TARN_EACCES for every reason why not. */
+static int open_for_others(struct tarn_mpool *pool, struct file_channel *c)
 {
     const struct tarn_os *os = pool->os;
     struct tarn_fileid fileid;
@@ -85,15 +110,16 @@ static int open_for_others(struct tarn_mpool *pool, const struct file_record *re
     struct tarn_stat st;
     uint32_t euid = 0;
 
-    if (os->proc->self(os, &self, &euid) != 0 || euid != record->uid || euid != pool->header->owner)
+    if (os->proc->self(os, &self, &euid) != 0 || euid != pool->header->owner ||
+        euid != pool_file(pool, c->id)->uid)
         return TARN_EACCES;
-    if (os->file->open(os, record->path, TARN_OPEN_NOFOLLOW, 0, fd) != 0)
+    if (os->file->open(os, c->path, TARN_OPEN_NOFOLLOW, 0, &c->fd) != 0)
         return TARN_EACCES;
-    if (os->file->ioinfo(os, *fd, &st) == 0 && st.kind == TARN_KIND_FILE &&
-        os->file->fileid(os, *fd, &fileid) == 0 && file_same(&fileid, &record->fileid))
+    if (os->file->ioinfo(os, c->fd, &st) == 0 && st.kind == TARN_KIND_FILE && st.uid == euid &&
+        os->file->fileid(os, c->fd, &fileid) == 0 && file_same(&fileid, &c->fileid))
         return 0;
-    (void)os->file->close(os, *fd);
-    *fd = TARN_NO_FILE;
+    (void)os->file->close(os, c->fd);
+    c->fd = TARN_NO_FILE;
     return TARN_EACCES;
 }
 
@@ -113,13 +139,16 @@ int channel_borrow(struct tarn_mpool *pool, uint32_t id, struct file_channel **o
         ret = add(pool, id, true, TARN_NO_FILE, &c);
     if (ret == 0 && c->fd == TARN_NO_FILE) {
         (void)os->misc->clock(os, 0, &now);
-        ret = now < c->retry_at ? TARN_EACCES : open_for_others(pool, record, &c->fd);
+        ret = now < c->retry_at ? TARN_EACCES : open_for_others(pool, c);
         if (ret != 0 && now >= c->retry_at)
             c->retry_at = now + RETRY_NS;
     }
     if (ret == 0)
         c->users++;
     own_mutex_unlock(os, &pool->mutex);
+    if (ret == TARN_ENOMEM)
+        return tarn_fail(pool->sink, ret, "%s: no memory for a way to write its pages",
+                         record->path);
     if (ret == 0)
         *out = c;
     return ret;

@@ -22,6 +22,9 @@ int channel_detach(struct tarn_mpool *pool, struct tarn_mpf *file, bool parents,
 int channel_borrow(struct tarn_mpool *pool, uint32_t id, struct file_channel **out);
 void channel_return(struct tarn_mpool *pool, struct file_channel *channel);
 
+/* Is the file that the channel leads to the one that its number stands for now? */
+bool channel_leads(const struct tarn_mpool *pool, const struct file_channel *channel);
+
 /* Close all: no handle needs one any more.  The first error. */
 int channel_close_all(struct tarn_mpool *pool);
 

@@ -47,7 +47,7 @@ struct flight {
 struct batch {
     struct tarn_thread *th;
     struct write_result *result;
-    tarn_file fd;
+    const struct file_channel *channel;
     uint32_t bytes; /* of a page */
     uint32_t n;
     struct flight flight[BATCH_MAX];
@@ -139,7 +139,8 @@ static bool admit(struct batch *b, const struct write_page *page)
         clear_mark(th, page->frame, b->n);
         return false;
     }
-    if (!entry_claim(th, f->e, w, PTE_CL | PTE_RS | page->frame, b->n)) {
+    if (!channel_leads(th->pool, b->channel) ||
+        !entry_claim(th, f->e, w, PTE_CL | PTE_RS | page->frame, b->n)) {
         b->result->busy++;
         clear_mark(th, page->frame, b->n);
         return false;
@@ -236,7 +237,7 @@ static void write_runs(struct batch *b)
         if (!f->copy)
             continue;
         n = run_length(b, i);
-        err = os->file->pwrite(os, b->fd, f->copy, (size_t)n * b->bytes,
+        err = os->file->pwrite(os, b->channel->fd, f->copy, (size_t)n * b->bytes,
                                (f->page.key & KEY_PAGE_MASK) * b->bytes);
         if (err == 0) {
             struct file_record *record = pool_file(b->th->pool, key_file(f->page.key));
@@ -275,8 +276,8 @@ static void write_file(struct batch *b, const struct write_page *pages, uint32_t
 {
     uint32_t room;
 
-    b->fd = channel->fd;
-    b->bytes = pool_file(b->th->pool, channel->id)->page_size;
+    b->channel = channel;
+    b->bytes = channel->page_size;
     for (uint32_t i = 0; i < n;) {
         b->n = 0;
         for (room = BOUNCE_BYTES / b->bytes; i < n && room > 0; i++)

@@ -12,8 +12,8 @@
  *     bed_remove(&b);
  *
  * The environment stands on a table (struct io) that counts page I/O, fails what it is told to
- * fail, and calls a function before each read, write, fsync, look at a lock byte, allocation and
- * sleep, so that a test can be inside one.
+ * fail, and calls a function before each open, read, write, fsync, look at a lock byte, allocation, heavy
+ * barrier and sleep, so that a test can be inside one.
  * Where it is told to hurry, sleeps are over at once: a bounded wait is then as long in tries, but
  * not in seconds.
  */
@@ -33,7 +33,7 @@ enum { PAGE = 4096 }; /* the usual one here */
 
 /* ---- the table ---------------------------------------------------------------------------------- */
 
-enum io_kind { IO_READ, IO_WRITE, IO_FSYNC, IO_LOCK, IO_ALLOC, IO_SLEEP, IO_KINDS };
+enum io_kind { IO_READ, IO_WRITE, IO_FSYNC, IO_LOCK, IO_ALLOC, IO_SLEEP, IO_OPEN, IO_KINDS };
 
 struct io {
     struct tarn_os os;
@@ -80,6 +80,19 @@ static inline int io_fsync(const struct tarn_os *os, tarn_file f, int data_only)
     return ret != 0 ? ret : os->below->file->fsync(os->below, f, data_only);
 }
 
+static inline int io_open(const struct tarn_os *os, const char *path, unsigned flags, unsigned mode,
+                          tarn_file *f)
+{
+    int ret = io_step(os->ctx, IO_OPEN, 0, 0);
+
+    return ret != 0 ? ret : os->below->file->open(os->below, path, flags, mode, f);
+}
+
+static inline int io_close(const struct tarn_os *os, tarn_file f)
+{
+    return os->below->file->close(os->below, f);
+}
+
 /* A lock byte of another participant is looked at, or taken. */
 static inline int io_lock_byte(const struct tarn_os *os, tarn_file f, uint64_t byte,
                                enum tarn_lockop op, int *held)
@@ -106,6 +119,13 @@ static inline void io_free(const struct tarn_os *os, void *p)
     os->below->misc->free(os->below, p);
 }
 
+static inline int io_barrier(const struct tarn_os *os)
+{
+    int ret = io_step(os->ctx, IO_BARRIER, 0, 0);
+
+    return ret != 0 ? ret : os->below->sync->barrier(os->below);
+}
+
 static inline int io_sleep(const struct tarn_os *os, uint64_t ns)
 {
     struct io *io = os->ctx;
@@ -118,11 +138,14 @@ static inline void io_make(struct io *io)
 {
     memset(io, 0, sizeof(*io));
     io->file.size = sizeof(io->file);
+    io->file.open = io_open;
+    io->file.close = io_close;
     io->file.pread = io_pread;
     io->file.pwrite = io_pwrite;
     io->file.fsync = io_fsync;
     io->sync.size = sizeof(io->sync);
     io->sync.lock_byte = io_lock_byte;
+    io->sync.barrier = io_barrier;
     io->misc.size = sizeof(io->misc);
     io->misc.sleep = io_sleep;
     io->misc.malloc = io_malloc;

@@ -7,6 +7,7 @@
 #include "mpool/evict.h"
 #include "mpool/file.h"
 #include "mpool/repair.h"
+#include "mpool/write.h"
 
 static struct bed b;
 static tarn_mpf *file, *second;
@@ -282,6 +283,83 @@ static void a_child_closes_what_was_in_use(void)
     end();
 }
 
+/* ---- ways to the files of others ---------------------------------------------------------------- */
+
+static int descriptors(void)
+{
+    int n = 0;
+
+    for (int fd = 0; fd < 256; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+static void ways_that_lead_nowhere(void)
+{
+    struct bed other;
+    int before;
+
+    begin();
+    MUST(bed_join(&b, &other));
+    before = descriptors();
+    for (unsigned i = 0; i < 5; i++) {
+        file = bed_file(&other, i % 2 ? "file" : "other", PAGE, 0);
+        bed_change(&other, file, PAGE, 3, i);
+        OK(tarn_mpool_sync(b.pool)); /* opens it to write the page */
+        CU_ASSERT(bed_has(&b, i % 2 ? "file" : "other", PAGE, 3, i));
+        OK(tarn_mpf_close(file));
+        CU_ASSERT(descriptors() <= before + 1);
+    }
+    OK(bed_leave(&other));
+    end();
+}
+
+static struct bed other_bed;
+static struct write_page on_its_way;
+
+/* The writer is about to open the first file, and has looked at its record. */
+static void another_file_takes_the_number(void *ctx, enum io_kind kind, uint64_t off, size_t len)
+{
+    uint32_t id = file->id;
+
+    (void)ctx;
+    (void)off;
+    (void)len;
+    if (kind != IO_OPEN)
+        return;
+    b.io.before = NULL;
+    OK(tarn_mpf_close(file));
+    file = bed_file(&other_bed, "other", PAGE, 0);
+    CU_ASSERT_EQUAL(file->id, id);
+    bed_change(&other_bed, file, PAGE, 3, 2);
+    on_its_way.frame =
+        pte_frame(atomic_load(&entry_find(other_bed.pool, on_its_way.key)->pte)); /* the same */
+}
+
+static void the_number_is_anothers_while_it_is_written(void)
+{
+    struct write_result r = { 0 };
+
+    begin();
+    MUST(bed_join(&b, &other_bed));
+    file = bed_file(&other_bed, "file", PAGE, 0);
+    bed_change(&other_bed, file, PAGE, 3, 1);
+    on_its_way.key = file->key_base | 3;
+    on_its_way.frame = pte_frame(atomic_load(&entry_find(b.pool, on_its_way.key)->pte));
+    b.io.before = another_file_takes_the_number;
+    write_pages(b.th, &on_its_way, 1, &r);
+    CU_ASSERT_PTR_NULL(b.io.before); /* the point was reached */
+    CU_ASSERT_EQUAL(r.written, 0);
+    CU_ASSERT(bed_has(&b, "file", PAGE, 3, 0));
+    CU_ASSERT_EQUAL(bed_stat(&b).dirty, 1);
+    OK(tarn_mpool_sync(b.pool));
+    CU_ASSERT(bed_has(&b, "other", PAGE, 3, 2));
+    CU_ASSERT(bed_has(&b, "file", PAGE, 3, 0));
+    OK(tarn_mpf_close(file));
+    OK(bed_leave(&other_bed));
+    end();
+}
+
 int main(void)
 {
     static CU_TestInfo tests[] = {
@@ -295,6 +373,9 @@ int main(void)
         { "M5 F9: the pool closed without a lane", the_pool_closed_without_a_lane },
         { "X27: a child of fork goes on when its parent has closed", a_child_goes_on_alone },
         { "F8: a child of fork closes what threads had in use", a_child_closes_what_was_in_use },
+        { "M5 F8: ways to files of others are closed in time", ways_that_lead_nowhere },
+        { "X27: a file's number is another's while it is written",
+          the_number_is_anothers_while_it_is_written },
         CU_TEST_INFO_NULL,
     };
     static CU_SuiteInfo suites[] = {
