@@ -33,7 +33,17 @@ enum { PAGE = 4096 }; /* the usual one here */
 
 /* ---- the table ---------------------------------------------------------------------------------- */
 
-enum io_kind { IO_READ, IO_WRITE, IO_FSYNC, IO_LOCK, IO_ALLOC, IO_SLEEP, IO_OPEN, IO_KINDS };
+enum io_kind {
+    IO_READ,
+    IO_WRITE,
+    IO_FSYNC,
+    IO_LOCK,
+    IO_ALLOC,
+    IO_SLEEP,
+    IO_OPEN,
+    IO_BARRIER,
+    IO_KINDS
+};
 
 struct io {
     struct tarn_os os;

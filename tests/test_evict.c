@@ -268,6 +268,35 @@ static void all_dirty_and_not_ours(void)
     end();
 }
 
+/* Without the barrier nobody can know whether a page is pinned: none goes. */
+static void no_barrier_no_eviction(void)
+{
+    uint64_t there;
+    int ret = TARN_OK;
+
+    begin();
+    if (bed_stat(&b).pin_exchange != 0) {
+        end();
+        SKIP("pins are by exchange: there is no barrier");
+    }
+    atomic_store(&b.io.hurry, true);
+    atomic_store(&b.io.err[IO_BARRIER], TARN_EIO);
+    for (tarn_pgno i = 0; i < PAGES && ret == TARN_OK; i++) {
+        void *page;
+
+        ret = tarn_page_get(b.th, file, i, 0, &page);
+        if (ret == TARN_OK)
+            OK(tarn_page_put(b.th, page, 0));
+    }
+    FAILS(TARN_ENOMEM, ret);
+    there = bed_stat(&b).pages;
+    CU_ASSERT_EQUAL(there, FRAMES);
+    CU_ASSERT_EQUAL(bed_stat(&b).evict_clean, 0);
+    atomic_store(&b.io.err[IO_BARRIER], 0);
+    touch(0, PAGES);
+    end();
+}
+
 /* ---- frames kept ready -------------------------------------------------------------------------- */
 
 static void the_smallest_pool(void)
@@ -373,6 +402,7 @@ int main(void)
         { "M10 X18: all pages pinned", all_pinned },
         { "M10 W4: all pages dirty, and no write works", all_dirty_and_no_write_works },
         { "M10 W5: all pages dirty, and not ours to write", all_dirty_and_not_ours },
+        { "M10: no page goes when nobody can tell whether it is pinned", no_barrier_no_eviction },
         { "M3: every frame of the smallest pool can be had", the_smallest_pool },
         { "idle threads keep little of a small pool", idle_threads_keep_little },
         { "X14: freed frames are found again", freed_frames_are_found },

@@ -94,13 +94,32 @@ static void neighbours_go_in_one_call(void)
 static void large_writes(void)
 {
     begin(2 << 20, 200);
-    for (tarn_pgno i = 0; i < 200; i++)
-        bed_change(&b, file, PAGE, 199 - i, 1);
+    for (tarn_pgno i = 0; i < 200; i++) /* in an order of which nothing is left */
+        bed_change(&b, file, PAGE, i * 67 % 200, 1);
     io_reset(&b.io);
     OK(tarn_mpf_sync(file));
     CU_ASSERT_EQUAL(b.io.calls[IO_WRITE], 4); /* 256 KiB each */
     CU_ASSERT_EQUAL(b.io.bytes[IO_WRITE], 200 * PAGE);
     for (tarn_pgno i = 0; i < 200; i++)
+        CU_ASSERT(bed_has(&b, "file", PAGE, i, 1));
+    end();
+}
+
+/* Eviction finds pages in the order of frames, and writes them in the order of the file. */
+static void evicted_neighbours(void)
+{
+    struct tarn_mpool_stat st;
+
+    begin(0, 200);
+    for (tarn_pgno i = 0; i < 64; i++)
+        bed_change(&b, file, PAGE, 63 - i, 1);
+    for (tarn_pgno i = 100; i < 200; i++)
+        CU_ASSERT(bed_touch(&b, file, PAGE, i));
+    st = bed_stat(&b);
+    CU_ASSERT(st.evict_dirty > 20);
+    CU_ASSERT(st.write_calls * 2 <= st.writes);
+    OK(tarn_mpf_sync(file));
+    for (tarn_pgno i = 0; i < 64; i++)
         CU_ASSERT(bed_has(&b, "file", PAGE, i, 1));
     end();
 }
@@ -477,6 +496,7 @@ int main(void)
         { "W2: nor one that another participant reads", pinned_by_others },
         { "Y4: neighbours go in one call, sorted", neighbours_go_in_one_call },
         { "Y4: writes of up to 256 KiB", large_writes },
+        { "M10: pages that eviction writes go in one call, too", evicted_neighbours },
         { "Y5: a pinned page parts its neighbours", a_pinned_page_parts_its_neighbours },
         { "U3 W3: dirty counts once, and is over once written", dirty_counts_once },
         { "U3: clean is not written", clean_is_not_written },
