@@ -243,10 +243,14 @@ static void storm(void)
     for (uint32_t i = 0; i < WORKERS; i++)
         start(&c[i], i, &random);
     for (n = 0; n < kills && all_get_on(1 + draw(&random, 40)); n++) {
-        uint32_t i = draw(&random, WORKERS);
+        uint32_t i = draw(&random, WORKERS), many = n % 8 == 7 ? WORKERS - 1 : 1;
 
-        child_kill(&c[i]);
-        start(&c[i], i, &random);
+        for (uint32_t k = i; k < i + many; k++) /* many dead at once: repairs within repairs */
+            (void)kill(c[k % WORKERS].pid, SIGKILL);
+        for (uint32_t k = i; k < i + many; k++) {
+            CU_ASSERT_EQUAL(child_end(&c[k % WORKERS]), 256 + SIGKILL);
+            start(&c[k % WORKERS], k % WORKERS, &random);
+        }
     }
     CU_ASSERT_EQUAL(n, kills);
     CU_ASSERT_TRUE(all_get_on(100));
