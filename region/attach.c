@@ -92,6 +92,8 @@ static int make_memory(const struct attach *a, struct region_sizes *s, struct ch
         return tarn_fail(&a->sink, err, "region %s: no random bytes for its identity", a->name);
     if ((err = choose(a, &req, choice)) != TARN_OK)
         return err;
+    if ((choice->backend->caps & TARN_CAP_SHARED) == 0)
+        req.shared = 0; /* who asked for memory that only children by fork share */
     if ((choice->backend->caps & TARN_CAP_GROWS) == 0)
         req.size = req.reserve; /* all lanes, and what the layer may want: there is no later */
     call_init(&call, r->os);

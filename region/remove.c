@@ -133,15 +133,13 @@ static int mark_gone(const struct tarn_env *env, const struct tarn_env_sink *sin
     r.env = (struct tarn_env *)(uintptr_t)env; /* only looked at */
     r.os = env->os;
     r.sink = sink;
-    if (by_fork(env, d)) { /* we may not see its rows, but it would be gone if nobody had it */
-        n = lockfile_count(env, lock, sizes_rows(d->max_procs));
-        return in_use(sink, d, n);
-    }
     r.lock_file = lock->file;
     r.row = UINT32_MAX;
     r.mode = d->mode;
     memcpy(r.name, d->name, sizeof(d->name));
     err = region_map(&r, d, &removed);
+    if (err == TARN_ENOSYS && by_fork(env, d)) /* of others: it would be gone if nobody had it */
+        return in_use(sink, d, lockfile_count(env, lock, sizes_rows(d->max_procs)));
     if (err != TARN_OK)
         return err == TARN_ENOENT ? TARN_OK : err;
     n = removed ? 0 : living(&r);

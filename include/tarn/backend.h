@@ -56,7 +56,7 @@ struct tarn_segment_request {
     uint64_t size;    /* bytes to commit, a multiple of the page size */
     uint64_t reserve; /* bytes of address space wished for, >= size */
     uint32_t mode;    /* permission bits, 0777 */
-    uint32_t shared;  /* unrelated processes must be able to attach */
+    uint32_t shared;  /* unrelated processes must be able to attach; 0 if children by fork do */
 };
 
 /* One call into a backend: what it may use, and where it says why it failed. */
