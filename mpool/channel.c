@@ -146,7 +146,7 @@ int channel_borrow(struct tarn_mpool *pool, uint32_t id, struct file_channel **o
     if (ret == 0)
         c->users++;
     own_mutex_unlock(os, &pool->mutex);
-    if (ret == TARN_ENOMEM)
+    if (ret != 0 && ret != TARN_EACCES)
         return tarn_fail(pool->sink, ret, "%s: no memory for a way to write its pages",
                          record->path);
     if (ret == 0)

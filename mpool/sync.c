@@ -192,8 +192,9 @@ static int fsync_file(struct tarn_thread *th, const struct list *list, uint32_t 
 
     if (atomic_load(&record->suspect) != 0)
         return suspect(pool, record, "earlier, perhaps in another process");
-    if (channel_borrow(pool, id, &channel) != 0)
-        return 0; /* nothing of it was written here: its pages were barred */
+    ret = channel_borrow(pool, id, &channel);
+    if (ret != 0)
+        return ret == TARN_EACCES ? 0 : ret; /* 0: nothing was written here, its pages are barred */
     ret = os->file->fsync(os, channel->fd, 1);
     if (ret != 0) {
         (void)env_reason(os, &why);

@@ -303,16 +303,20 @@ void write_pages(struct tarn_thread *th, struct write_page *pages, uint32_t n,
     b.result = r;
     for (uint32_t i = 0; i < n; i = end) {
         struct file_channel *channel;
+        int err;
 
         for (end = i; end < n && key_file(pages[end].key) == key_file(pages[i].key);)
             end++;
         if (key_file(pages[i].key) == 0)
             continue; /* evicted between the look at its word and the look at its key */
-        if (channel_borrow(th->pool, key_file(pages[i].key), &channel) != 0) {
+        err = channel_borrow(th->pool, key_file(pages[i].key), &channel);
+        if (err == 0) {
+            write_file(&b, pages + i, end - i, channel);
+            channel_return(th->pool, channel);
+        } else if (err == TARN_EACCES) {
             r->barred += end - i;
-            continue;
+        } else if (r->err == 0) {
+            r->err = err;
         }
-        write_file(&b, pages + i, end - i, channel);
-        channel_return(th->pool, channel);
     }
 }

@@ -314,6 +314,38 @@ static void ways_that_lead_nowhere(void)
     end();
 }
 
+static void no_memory_for_a_way(void *ctx, enum io_kind kind, uint64_t off, size_t len)
+{
+    (void)ctx;
+    (void)off;
+    if (kind == IO_ALLOC)
+        atomic_store(&b.io.err[IO_ALLOC], len == sizeof(struct file_channel) ? TARN_ENOMEM : 0);
+}
+
+static void no_way_for_want_of_memory(void)
+{
+    struct bed other;
+
+    begin();
+    MUST(bed_join(&b, &other));
+    file = bed_file(&other, "file", PAGE, 0);
+    bed_change(&other, file, PAGE, 3, 1);
+    b.io.before = no_memory_for_a_way;
+    FAILS(TARN_ENOMEM, tarn_mpool_sync(b.pool));
+    CU_ASSERT_PTR_NOT_NULL(strstr(tarn_last_message(), "no memory"));
+    FAILS(TARN_ENOMEM, bed_open_file(&b, "other", PAGE, 0, &second));
+    CU_ASSERT_PTR_NOT_NULL(strstr(tarn_last_message(), "no memory"));
+    CU_ASSERT_PTR_NULL(second);
+    b.io.before = NULL;
+    atomic_store(&b.io.err[IO_ALLOC], 0);
+    CU_ASSERT_EQUAL(bed_stat(&b).files, 1);
+    OK(tarn_mpool_sync(b.pool));
+    CU_ASSERT(bed_has(&b, "file", PAGE, 3, 1));
+    OK(tarn_mpf_close(file));
+    OK(bed_leave(&other));
+    end();
+}
+
 static struct bed other_bed;
 static struct write_page on_its_way;
 
@@ -374,6 +406,7 @@ int main(void)
         { "X27: a child of fork goes on when its parent has closed", a_child_goes_on_alone },
         { "F8: a child of fork closes what threads had in use", a_child_closes_what_was_in_use },
         { "M5 F8: ways to files of others are closed in time", ways_that_lead_nowhere },
+        { "O16: no memory for a way to a file", no_way_for_want_of_memory },
         { "X27: a file's number is another's while it is written",
           the_number_is_anothers_while_it_is_written },
         CU_TEST_INFO_NULL,
