@@ -521,7 +521,7 @@ static int refill(struct tarn_thread *th, uint32_t class_)
             return 0;
         if (h.wrote.err != 0 || round == ROUNDS)
             return no_victim(&h);
-        if (round == 1)
+        if (round % 64 == 1) /* again and again: who is in the way may die while we wait */
             (void)reap_sweep(th->pool->region);
         if (round > 1)
             (void)os->misc->sleep(os, 1000 * 1000);

@@ -354,6 +354,52 @@ static void pins_in_the_way(void)
     finish();
 }
 
+static int holds_pins(struct side *me)
+{
+    struct dying d;
+
+    joined(&d, 0);
+    for (tarn_pgno i = 0; i < 63; i++) {
+        void *page;
+
+        if (tarn_page_get(d.b.th, d.file, i, 0, &page) == TARN_ENOMEM)
+            break; /* that was the last frame: one has gone for the pins */
+    }
+    side_here(me);
+    side_wait(me);
+    return 0;
+}
+
+static int wants_room(struct side *me)
+{
+    struct dying d;
+    void *page;
+
+    (void)me;
+    joined(&d, 0);
+    page = pinned(&d, 90);
+    return !page_is(page, PAGE, 90, 0) || tarn_page_put(d.b.th, page, 0) != 0 ||
+           bed_leave(&d.b) != 0;
+}
+
+/* All pages are pinned, somebody looks for room already, and then the one who has them dies. */
+static void pins_of_who_dies_later(void)
+{
+    struct child holder, wanter;
+    uint64_t looked;
+
+    begin(100);
+    child_start(&holder, holds_pins, NULL);
+    CU_ASSERT_EQUAL(child_await(&holder), 1);
+    looked = bed_stat(&bed).evict_pinned;
+    child_start(&wanter, wants_room, NULL);
+    while (bed_stat(&bed).evict_pinned < looked + 10 * 63)
+        (void)sched_yield();
+    child_kill(&holder);
+    CU_ASSERT_EQUAL(child_end(&wanter), 0);
+    finish();
+}
+
 /* ---- reserve, locks, extents ------------------------------------------------------------------------ */
 
 static int dies_with_frames(struct side *me)
@@ -700,6 +746,7 @@ int main(void)
         { "X29: with pins in frames of the pool", pins_in_frames },
         { "X29: with pins of a reader", pins_of_a_reader },
         { "X29 M10: its pins are in the way", pins_in_the_way },
+        { "X29 M10: with pins in the way of one who looks for room", pins_of_who_dies_later },
         CU_TEST_INFO_NULL,
     };
     static CU_TestInfo others[] = {
