@@ -247,7 +247,7 @@ static int make_record(struct opening *o)
     atomic_store(&record->state, FILE_MAKING);
     record->page_size = o->config.page_size;
     record->clear_len = o->config.clear_len;
-    record->class_ = (uint32_t)__builtin_ctz(o->config.page_size) - 9;
+    record->class_ = class_of_bytes(o->config.page_size);
     record->fileid = o->fileid;
     record->uid = o->st.uid;
     memcpy(record->path, o->path, sizeof(record->path));
@@ -476,7 +476,7 @@ int tarn_mpf_open(tarn_mpool *pool, const char *path, const struct tarn_mpf_conf
     if (ret == 0 && (ret = os->misc->malloc(os, sizeof(struct tarn_mpf), &file)) != 0)
         (void)tarn_fail(pool->sink, ret, "%s: no memory for a handle", o.path);
     if (ret == 0)
-        ret = extent_ensure(o.th, (uint32_t)__builtin_ctz(o.config.page_size) - 9);
+        ret = extent_ensure(o.th, class_of_bytes(o.config.page_size));
     if (ret == 0) {
         table_lock(o.th);
         ret = make_handle(&o, file);

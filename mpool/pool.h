@@ -135,12 +135,17 @@ static inline uint8_t *pool_page(const struct tarn_mpool *p, uint32_t frame)
 /* The page sizes are 512 << class. */
 static inline uint32_t class_bytes(uint32_t class_) { return TARN_PAGE_SIZE_MIN << class_; }
 
+static inline uint32_t class_of_bytes(uint32_t bytes)
+{
+    return (uint32_t)__builtin_ctz(bytes / TARN_PAGE_SIZE_MIN);
+}
+
 /* Units that a page of class takes. */
 static inline uint32_t pool_class_units(const struct tarn_mpool *p, uint32_t class_)
 {
-    uint32_t page_shift = class_ + 9;
+    uint32_t units = class_bytes(class_) >> p->header->unit_shift;
 
-    return page_shift > p->header->unit_shift ? 1u << (page_shift - p->header->unit_shift) : 1;
+    return units != 0 ? units : 1;
 }
 
 static inline uint32_t pool_extent_units(const struct tarn_mpool *p)
