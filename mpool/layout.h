@@ -71,7 +71,8 @@ static inline uint64_t pte_make(uint32_t high, uint64_t bits, uint32_t frame)
 
 /* own: {kind 32, value 32} */
 enum own_kind {
-    FRAME_NONE = 0,   /* of no page size: its extent is free, or it is inside a larger page */
+    FRAME_NONE = 0,   /* of no page size: its extent is free, or it is inside a larger page; value:
+                         tag of who is draining it, or 0 */
     FRAME_FREE = 1,   /* holds nothing */
     FRAME_LANE = 2,   /* value: tag of the lane that has it in its reserve */
     FRAME_MAPPED = 3, /* value: index of the entry that names it */

@@ -119,7 +119,8 @@ bool pool_bound(struct tarn_mpool *pool, struct tarn_region *region)
 
     if (pool->header)
         return true;
-    if (region->header->layer_bytes < sizeof(*h) || !plan_sane(h, region->header->layer_bytes))
+    if (region->header->layer_bytes < sizeof(*h) || !plan_sane(h, region->header->layer_bytes) ||
+        !plan_holds_rows(h, region->header->max_procs))
         return false;
     bind(pool, region);
     return true;
