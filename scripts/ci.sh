@@ -28,7 +28,7 @@ stage() { # NAME BUDGET COMMAND...: the results are in build/results/NAME
 stage setup 240 ./dev setup --check
 stage dev 300 ./dev test
 stage run 120 ./dev run
-stage check 300 ./dev check
+stage check 420 ./dev check
 stage asan 240 ./dev suite asan
 stage tsan 240 ./dev suite tsan
 stage valgrind 120 ./dev valgrind
