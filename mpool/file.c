@@ -18,7 +18,7 @@
  *   4. How long a file is that nobody had open is asked with the table locked: before that, somebody
  *      else could still open it, make pages, write them and close it.
  *
- * tests/test_file.c holds the rules.
+ * tests/test_file.c and tests/test_record.c hold the rules.
  */
 #include "mpool/file.h"
 #include "mpool/channel.h"
@@ -150,25 +150,6 @@ static void drop_file(struct tarn_thread *th, uint32_t id)
 
 /* ---- records ------------------------------------------------------------------------------------ */
 
-static uint64_t hits_of(const struct tarn_mpool *pool, uint32_t counter)
-{
-    uint32_t lanes = rows_lane_count(pool->region);
-    uint64_t sum = 0;
-
-    for (uint32_t i = 0; i < lanes; i++)
-        sum += atomic_load_explicit(&pool_lane_part(pool, i)->hits[counter], memory_order_relaxed);
-    return sum;
-}
-
-static uint32_t counter_of(uint32_t id) { return id < FILE_COUNTERS ? id - 1 : FILE_COUNTERS - 1; }
-
-uint64_t file_hits(const struct tarn_mpool *pool, uint32_t id)
-{
-    if (id >= FILE_COUNTERS)
-        return UINT64_MAX;
-    return hits_of(pool, counter_of(id)) - pool_file(pool, id)->hits_before;
-}
-
 /* The record of the file with this identity; 0 if the pool has none. */
 static uint32_t find_record(struct tarn_mpool *pool, const struct tarn_fileid *fileid)
 {
@@ -251,7 +232,7 @@ static int make_record(struct opening *o)
     record->fileid = o->fileid;
     record->uid = o->st.uid;
     memcpy(record->path, o->path, sizeof(record->path));
-    record->hits_before = hits_of(pool, counter_of(o->id));
+    record->hits_before = file_counted(pool, file_counter(o->id));
     atomic_store(&record->suspect, 0);
     atomic_store(&record->misses, 0);
     atomic_store(&record->creates, 0);
@@ -404,7 +385,7 @@ static void be_of(struct tarn_mpf *file, uint32_t id)
     file->id = id;
     file->key_base = key_make(id, 0);
     file->mix = entry_mix(file->pool->header, id);
-    file->hit_counter = counter_of(id);
+    file->hit_counter = file_counter(id);
     file->record = pool_file(file->pool, id);
 }
 
@@ -641,22 +622,4 @@ int file_close_all(struct tarn_mpool *pool)
     if (t != 0)
         (void)close_failed(pool, "pool", t);
     return ret ? ret : t;
-}
-
-int tarn_mpf_last(tarn_mpf *file, tarn_pgno *last)
-{
-    int ret = region_check(file->pool->region);
-
-    if (ret == 0)
-        *last = atomic_load(&file->record->last);
-    return ret;
-}
-
-int tarn_mpf_stat(tarn_mpf *file, struct tarn_mpf_stat *st)
-{
-    int ret = region_check(file->pool->region);
-
-    if (ret == 0)
-        file_stat(file->pool, file->id, st);
-    return ret;
 }

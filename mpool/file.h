@@ -28,11 +28,14 @@ void file_forget_row(struct tarn_mpool *pool, uint32_t row);
 /* The record's highest page is at least pgno now. */
 void file_raise_last(struct file_record *record, tarn_pgno pgno);
 
-/* What is known of file id; its resident pages are counted by looking at all frames. */
-void file_stat(struct tarn_mpool *pool, uint32_t id, struct tarn_mpf_stat *st);
+/* Which of the lanes' hit counters counts for file id: the last is shared by all that have none. */
+static inline uint32_t file_counter(uint32_t id)
+{
+    return id < FILE_COUNTERS ? id - 1 : FILE_COUNTERS - 1;
+}
 
-/* The hits of all lanes that were counted for file id since its record was made. */
-uint64_t file_hits(const struct tarn_mpool *pool, uint32_t id);
+/* What that counter of all lanes says. */
+uint64_t file_counted(const struct tarn_mpool *pool, uint32_t counter);
 
 /* Rows that have it open. */
 uint32_t file_openers(const struct tarn_mpool *pool, const struct file_record *record);

@@ -35,15 +35,31 @@ static uint64_t sum_count(const struct tarn_mpool *pool, enum lane_counter c)
     return sum;
 }
 
-static uint64_t sum_hits(const struct tarn_mpool *pool)
+uint64_t file_counted(const struct tarn_mpool *pool, uint32_t counter)
 {
     uint32_t lanes = rows_lane_count(pool->region);
     uint64_t sum = 0;
 
     for (uint32_t i = 0; i < lanes; i++)
-        for (unsigned k = 0; k < FILE_COUNTERS; k++)
-            sum += atomic_load_explicit(&pool_lane_part(pool, i)->hits[k], memory_order_relaxed);
+        sum += atomic_load_explicit(&pool_lane_part(pool, i)->hits[counter], memory_order_relaxed);
     return sum;
+}
+
+static uint64_t sum_hits(const struct tarn_mpool *pool)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t k = 0; k < FILE_COUNTERS; k++)
+        sum += file_counted(pool, k);
+    return sum;
+}
+
+/* The hits of file id since its record was made. */
+static uint64_t hits_of(const struct tarn_mpool *pool, uint32_t id)
+{
+    if (id >= FILE_COUNTERS)
+        return UINT64_MAX;
+    return file_counted(pool, file_counter(id)) - pool_file(pool, id)->hits_before;
 }
 
 static bool one_more(void *ctx, _Atomic uint32_t *pin, uint32_t value)
@@ -130,7 +146,7 @@ int tarn_mpool_stat(tarn_mpool *pool, struct tarn_mpool_stat *st)
     return 0;
 }
 
-void file_stat(struct tarn_mpool *pool, uint32_t id, struct tarn_mpf_stat *st)
+static void file_stat(struct tarn_mpool *pool, uint32_t id, struct tarn_mpf_stat *st)
 {
     const struct file_record *record = pool_file(pool, id);
     struct frame_count frames;
@@ -143,7 +159,7 @@ void file_stat(struct tarn_mpool *pool, uint32_t id, struct tarn_mpf_stat *st)
     st->last = atomic_load(&record->last);
     st->pages = frames.pages;
     st->dirty = frames.dirty;
-    st->hits = file_hits(pool, id);
+    st->hits = hits_of(pool, id);
     st->misses = atomic_load(&record->misses);
     st->creates = atomic_load(&record->creates);
     st->reads = atomic_load(&record->reads);
@@ -164,5 +180,23 @@ int tarn_mpool_files(tarn_mpool *pool, tarn_mpf_list_fn fn, void *ctx)
         if (fn(ctx, &st) != 0)
             break;
     }
+    return ret;
+}
+
+int tarn_mpf_last(tarn_mpf *file, tarn_pgno *last)
+{
+    int ret = region_check(file->pool->region);
+
+    if (ret == 0)
+        *last = atomic_load(&file->record->last);
+    return ret;
+}
+
+int tarn_mpf_stat(tarn_mpf *file, struct tarn_mpf_stat *st)
+{
+    int ret = region_check(file->pool->region);
+
+    if (ret == 0)
+        file_stat(file->pool, file->id, st);
     return ret;
 }
