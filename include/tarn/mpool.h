@@ -76,6 +76,7 @@ TARN_API int tarn_mpool_open(tarn_env *env, const char *name,
 /*
  * Close the pool and every file that this process has open in it (see tarn_mpf_close: what was not
  * synced is lost with the last opener).  The handle is gone, also on error; the first error counts.
+ * TARN_EBUSY: this process had pages pinned; the pins are given back.
  * No other thread may be inside a call on it.  (seed M5)
  */
 TARN_API int tarn_mpool_close(tarn_mpool *pool);
