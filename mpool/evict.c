@@ -161,14 +161,14 @@ static uint32_t make_room(struct tarn_thread *th)
     return n;
 }
 
-/* Lanes that somebody has. */
+/* Lanes that somebody has; the caller's own is among them. */
 static uint32_t lanes_in_use(const struct tarn_mpool *pool)
 {
     uint32_t lanes = rows_lane_count(pool->region), n = 0;
 
     for (uint32_t i = 0; i < lanes; i++)
         n += rows_lane_row(pool->region, i) != UINT32_MAX;
-    return n;
+    return n > 0 ? n : 1;
 }
 
 /* How many frames to fetch at once: few in a small pool, where a reserve would be most of it. */
