@@ -2,7 +2,7 @@
 foreach(name os_file os_name os_memory os_sync os_proc os_misc os_fault os_calls)
   tarn_test(${name} LAYERS os LABELS core)
 endforeach()
-foreach(name stack text)
+foreach(name stack text tmpdir)
   tarn_test(${name} LAYERS os LABELS core valgrind)
 endforeach()
 

@@ -144,18 +144,21 @@ static int file_facts(struct run *run)
 /* TMPDIR, if it is set, and nothing else then; absolute, as a page file counts from its home. */
 static apr_status_t temp_dir(struct run *run, char **out)
 {
-    const char *dir;
+    char dir[RUN_PATH_MAX];
+
+    if (tarn_os_tmpdir(tarn_os_host(), dir, sizeof dir) != TARN_OK)
+        return APR_ENOENT;
+    return apr_filepath_merge(out, NULL, dir, APR_FILEPATH_TRUENAME, run->pool);
+}
+
+/* ", TMPDIR is X", for a message. */
+static const char *temp_wish(struct run *run)
+{
     char *value;
 
-    if (apr_env_get(&value, "TMPDIR", run->pool) == APR_SUCCESS && value[0] != '\0') {
-        dir = value;
-    } else {
-        apr_status_t st = apr_temp_dir_get(&dir, run->pool);
-
-        if (st != APR_SUCCESS)
-            return st;
-    }
-    return apr_filepath_merge(out, NULL, dir, APR_FILEPATH_TRUENAME, run->pool);
+    if (apr_env_get(&value, "TMPDIR", run->pool) != APR_SUCCESS || value[0] == '\0')
+        return "";
+    return apr_pstrcat(run->pool, ", TMPDIR is ", value, NULL);
 }
 
 int place_make(struct run *run)
@@ -174,7 +177,8 @@ int place_make(struct run *run)
         run->plan.cache = run->copy_size / 4;
     st = temp_dir(run, &parent);
     if (st != APR_SUCCESS)
-        return complain_apr(st, "run: no directory for temporary files (set TMPDIR)");
+        return complain_apr(st, "run: no directory for temporary files%s (set TMPDIR)",
+                            temp_wish(run));
     st = fresh_dir(run, parent, &run->dir);
     if (st == APR_SUCCESS)
         st = apr_dir_make(apr_pstrcat(run->pool, run->dir, "/home", NULL),

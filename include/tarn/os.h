@@ -481,6 +481,14 @@ TARN_API int tarn_os_stack(const struct tarn_os *below, const struct tarn_os *ov
 TARN_API void tarn_os_unstack(struct tarn_os *os);
 
 /*
+ * The directory for temporary files: what TMPDIR, TEMP, TMP or TempFolder names, the first of them
+ * that is set (none is in a set-uid process); else the first that is there of /var/tmp, /usr/tmp,
+ * /temp, /tmp, C:/temp and C:/tmp.  path: len bytes for it.  TARN_ENOENT: what the variable names is
+ * no directory, or none of the others is there; TARN_EINVAL: longer than len.  (seed O14, X12)
+ */
+TARN_API int tarn_os_tmpdir(const struct tarn_os *os, char *path, size_t len);
+
+/*
  * Stack shims by name: "trace", "fault:SLOT:N:ERROR[:once|always|short]", separated by commas, the
  * leftmost on top.  trace prints one line per call to standard error; fault lets call N of SLOT
  * ("pwrite", "file.pwrite"; "*" any) fail with ERROR ("ENOSPC"), or write only half (short).
