@@ -210,6 +210,16 @@ static const char *keep(char **at, const char *s)
 
 static size_t room_for(const char *s) { return s == NULL ? 0 : strlen(s) + 1; }
 
+/* Another processor may open the lock meanwhile: the more there are, the likelier. */
+static uint32_t default_spins(const struct tarn_os *os)
+{
+    unsigned cpus = 1;
+
+    if (os->misc->cpus(os, &cpus) != TARN_OK || cpus == 0)
+        cpus = 1;
+    return 50 * cpus;
+}
+
 /* env is checked: make the lasting one, with copies of all strings. */
 static int make_env(const struct tarn_env *env, const struct tarn_env_config *config,
                     struct tarn_env **out)
@@ -257,6 +267,7 @@ int tarn_env_open(const struct tarn_env_config *user, tarn_env **out)
         return err;
     env.required = config.backend_required;
     env.preferred = config.backend;
+    env.spins = config.spins != 0 ? config.spins : default_spins(env.os);
     env_wish(&env, &wish);
     if (config.home != NULL && (err = check_home(&env, config.home)) != TARN_OK)
         goto fail;

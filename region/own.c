@@ -25,10 +25,9 @@
 #include <limits.h>
 
 #include "os/check.h"
+#include "region/env.h"
 #include "region/reap.h"
 #include "region/rows.h"
-
-enum { SPINS = 100 };
 
 #define WAITER      1ull
 #define SLICE_DYING 100000u /* ns, doubled with each look */
@@ -166,7 +165,7 @@ bool own_lock(struct tarn_region *region, own_word *word, uint32_t tag)
     bool waited = false;
 
     CHECK(own_holder(word) != tag);
-    for (int i = 0; i < SPINS; i++)
+    for (uint32_t i = 0; i < region->env->spins; i++)
         if (own_holder(word) == 0 && own_trylock(word, tag))
             return false;
     for (;;) {

@@ -7,6 +7,44 @@
 
 #define CREATE TARN_REGION_CREATE
 
+/* ---- values ------------------------------------------------------------------------------------- */
+
+static int three_cpus(const struct tarn_os *os, unsigned *n)
+{
+    (void)os;
+    *n = 3;
+    return TARN_OK;
+}
+
+static int unknown_cpus(const struct tarn_os *os, unsigned *n)
+{
+    (void)os, (void)n;
+    return TARN_ENOSYS;
+}
+
+static uint32_t spins_with(int (*cpus)(const struct tarn_os *, unsigned *), uint32_t wish)
+{
+    struct tarn_os_misc misc = { .size = sizeof(misc), .cpus = cpus };
+    struct tarn_os over = { .size = sizeof(over), .name = "cpus", .misc = &misc };
+    struct tarn_env_config c = TARN_ENV_CONFIG_INIT;
+    tarn_env *env = NULL;
+    uint32_t spins;
+
+    c.os = &over;
+    c.spins = wish;
+    MUST(tarn_env_open(&c, &env));
+    spins = env->spins;
+    OK(tarn_env_close(env));
+    return spins;
+}
+
+static void spins_by_processors(void)
+{
+    CU_ASSERT_EQUAL(spins_with(three_cpus, 0), 150);
+    CU_ASSERT_EQUAL(spins_with(unknown_cpus, 0), 50);
+    CU_ASSERT_EQUAL(spins_with(three_cpus, 7), 7);
+}
+
 /* ---- configuration structures -------------------------------------------------------------------- */
 
 struct newer {
@@ -528,6 +566,7 @@ int main(void)
 {
     static CU_TestInfo tests[] = {
         { "sizes of configurations, older and newer", sizes_of_configurations },
+        { "O11: looks at a lock, by processors or as asked", spins_by_processors },
         { "R10: homes that are none", homes_that_are_none },
         { "R11: a home that cannot be written", home_that_cannot_be_written },
         { "R11: a home that went away", home_that_went_away },

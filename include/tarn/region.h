@@ -52,10 +52,13 @@ struct tarn_env_config {
      */
     const char *backend_required;
     const char *backend;
+
+    /* Looks at a lock before its taker sleeps; 0: 50 for each processor (seed O11). */
+    uint32_t spins;
 };
 #define TARN_ENV_CONFIG_INIT                                                                       \
     {                                                                                              \
-        sizeof(struct tarn_env_config), 0, 0, 0, 0, 0, 0, 0                                        \
+        sizeof(struct tarn_env_config), 0, 0, 0, 0, 0, 0, 0, 0                                     \
     }
 
 /*
