@@ -502,11 +502,15 @@ static int no_victim(const struct hunt *h)
                      h->wrote.busy);
 }
 
+/* How long to look for a victim: whichever comes first, should the clock stand still. */
+#define PATIENCE   (1000ULL * 1000 * 1000)
+#define ROUNDS_MAX 10000u
+
 /* Fill the reserve with frames of class. */
 static int refill(struct tarn_thread *th, uint32_t class_)
 {
-    enum { ROUNDS = 1000 };
     const struct tarn_os *os = th->pool->os;
+    uint64_t begun = 0, now = 0;
     struct hunt h;
 
     for (unsigned round = 0;; round++) {
@@ -519,7 +523,8 @@ static int refill(struct tarn_thread *th, uint32_t class_)
         pool_count(th, COUNT_EVICT_PINNED, h.pinned);
         if (h.got != 0)
             return 0;
-        if (h.wrote.err != 0 || round == ROUNDS)
+        (void)os->misc->clock(os, 0, round == 0 ? &begun : &now);
+        if (h.wrote.err != 0 || round == ROUNDS_MAX || (round > 1 && now - begun > PATIENCE))
             return no_victim(&h);
         if (round % 64 == 1) /* again and again: who is in the way may die while we wait */
             (void)reap_sweep(th->pool->region);

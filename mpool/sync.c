@@ -157,7 +157,7 @@ static void write_list(struct tarn_thread *th, const struct list *list, struct w
         write_once(th, list, r);
         if (r->err != 0 || r->pinned + r->busy == 0)
             return;
-        if (round == 0)
+        if (round % 4 == 0) /* who has it pinned may die while we wait */
             (void)reap_sweep(th->pool->region);
         (void)os->misc->sleep(os, (uint64_t)(round + 1) * 500 * 1000);
     }
