@@ -198,24 +198,41 @@ static void sysv_write_mark(const struct tarn_segment_request *req, uint64_t pid
     atomic_store(&mark->magic, SYSV_MAGIC);
 }
 
-/* The segment is new: attach it, mark it, commit it.  On failure it is attached no more. */
-static int sysv_fill(struct tarn_backend_call *call, const struct tarn_segment_request *req,
-                     int segment, const struct tarn_procid *self, struct sysv_id *known,
-                     struct tarn_segment *seg)
+/*
+ * A new segment, attached.  The address space of this process may be smaller than what the system
+ * grants: the reserve is then halved as if it had been refused.
+ */
+static int sysv_make(struct tarn_backend_call *call, const struct tarn_segment_request *req,
+                     size_t page, int *segment, uint64_t *reserve, void **at)
 {
     const struct tarn_os *os = call->os;
+    struct tarn_segment_request wish = *req;
     struct module_error error;
-    size_t page;
-    void *at;
     int err;
 
-    if ((err = os->misc->page_size(os, &page)) != TARN_OK)
-        return err;
-    if ((err = os->shm->sysv_attach(os, segment, 0, &at)) != TARN_OK) {
-        call->say(call, "cannot attach the new System V segment %d of %llu bytes: %s", segment,
-                  module_u(seg->reserve + page), module_error(os, &error));
-        return err == TARN_ENOENT ? TARN_EIO : err; /* somebody was faster than we are */
+    for (;;) {
+        if ((err = sysv_get(call, &wish, segment, reserve)) != TARN_OK ||
+            (err = os->shm->sysv_attach(os, *segment, 0, at)) == TARN_OK)
+            return err;
+        call->say(call, "cannot attach the new System V segment %d of %llu bytes: %s", *segment,
+                  module_u(*reserve + page), module_error(os, &error));
+        (void)os->shm->sysv_remove(os, *segment);
+        if (err != TARN_ENOMEM || *reserve == req->size)
+            return err == TARN_ENOENT ? TARN_EIO : err; /* somebody was faster than we are */
+        wish.reserve = *reserve / 2 & ~(uint64_t)(page - 1);
+        if (wish.reserve < req->size)
+            wish.reserve = req->size;
     }
+}
+
+/* The segment is new and attached: mark it, commit it.  On failure it is attached no more. */
+static int sysv_fill(struct tarn_backend_call *call, const struct tarn_segment_request *req,
+                     int segment, void *at, size_t page, const struct tarn_procid *self,
+                     struct sysv_id *known, struct tarn_segment *seg)
+{
+    const struct tarn_os *os = call->os;
+    int err;
+
     sysv_write_mark(req, self->pid, known->uid, at);
     if ((err = module_commit(call, (char *)at + page, req->size)) == TARN_OK && req->home == NULL)
         err = os->shm->sysv_remove(os, segment);
@@ -243,16 +260,19 @@ static int sysv_create(struct tarn_backend_call *call, const struct tarn_segment
     struct module_room room;
     struct tarn_procid self;
     int segment, err;
+    size_t page;
+    void *at;
 
     if ((err = module_fits(call, req->size, &room)) != TARN_OK ||
+        (err = os->misc->page_size(os, &page)) != TARN_OK ||
         (err = os->proc->self(os, &self, &known.uid)) != TARN_OK ||
         (err = os->misc->malloc(os, sizeof(struct sysv_priv), &made.priv)) != TARN_OK)
         return err;
     memset(made.priv, 0, sizeof(struct sysv_priv));
     known.space = sysv_space(os);
-    if ((err = sysv_get(call, req, &segment, &made.reserve)) != TARN_OK)
+    if ((err = sysv_make(call, req, page, &segment, &made.reserve, &at)) != TARN_OK)
         goto fail;
-    if ((err = sysv_fill(call, req, segment, &self, &known, &made)) != TARN_OK) {
+    if ((err = sysv_fill(call, req, segment, at, page, &self, &known, &made)) != TARN_OK) {
         (void)os->shm->sysv_remove(os, segment);
         goto fail;
     }

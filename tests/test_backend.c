@@ -560,6 +560,7 @@ static const struct {
     { "close", 0, "the same", "sysv" },
     { "sysv_get", TARN_ENOMEM, "a reserve that is refused is halved", NULL },
     { "sysv_get", TARN_ENOSPC, "a reserve that is refused is halved", NULL },
+    { "sysv_attach", TARN_ENOMEM, "a reserve that has no room here is halved", NULL },
     { "populate", TARN_ENOSYS, "written to instead", NULL },
     { "limits", 0, "a limit that cannot be asked for is no limit", NULL },
     { "dontdump", 0, "a hint", NULL },
