@@ -29,6 +29,7 @@ static const struct {
     { "ioinfo", "only whether another failure is worth a message" },
     { "fsinfo", "a note for the user" },
     { "dontdump", "a hint" },
+    { "cpus", "counted as one" },
     { "barrier_register", "pins are by exchange then" },
     { "barrier", "pins are by exchange then" },
     { "wait", "looked at again" },
