@@ -22,7 +22,7 @@ struct tarn_env {
     const char *dir;  /* where backends put files: TARN_REGION_DIR, else the home */
     const char *required, *preferred;
     uint32_t home_uid;
-    uint32_t spins; /* looks at a lock before its taker sleeps */
+    uint32_t spins;        /* looks at a lock before its taker sleeps */
     _Atomic uint32_t lock; /* guards regions */
     struct tarn_region *regions;
     struct tarn_env *process_next; /* process.c */
