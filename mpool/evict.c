@@ -433,11 +433,14 @@ static void sort_out(struct hunt *h, const uint32_t *frames, uint32_t n)
 /* Candidates until there are as many as are wanted still, or the clock has been round. */
 static void gather(struct hunt *h, uint64_t *moved)
 {
-    uint32_t found[BATCH_MAX], n, want = h->want - h->got;
+    uint32_t found[BATCH_MAX], want = h->want - h->got;
 
-    while (h->nclean + h->ndirty < want && *moved <= h->view.limit) {
-        n = replace_next(&h->view, want - h->nclean - h->ndirty, found, moved);
-        sort_out(h, found, n);
+    while (h->nclean + h->ndirty < want && *moved < h->view.limit) {
+        uint64_t left = (h->view.limit - *moved) / h->view.page_units;
+        uint32_t step = want - h->nclean - h->ndirty;
+
+        step = step < left ? step : (uint32_t)left; /* once round, and no page twice */
+        sort_out(h, found, replace_next(&h->view, step ? step : 1, found, moved));
     }
 }
 
@@ -486,7 +489,7 @@ static void hunt_round(struct hunt *h)
         evict_clean(h);
         if (2 * h->got < h->want)
             write_dirty(h);
-    } while (2 * h->got < h->want && moved <= h->view.limit);
+    } while (2 * h->got < h->want && moved < h->view.limit);
 }
 
 static int no_victim(const struct hunt *h)

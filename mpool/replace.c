@@ -14,12 +14,12 @@
  */
 #include "mpool/replace.h"
 
-/* Where a step of about `want` pages from `at` ends: on a power of two, inside the extent. */
+/* Where a step of at most `want` pages from `at` ends: on a power of two, inside the extent. */
 static uint32_t step_end(const struct replace_view *view, uint32_t at, uint32_t want)
 {
     uint32_t units = view->page_units;
 
-    while (units < want * view->page_units && units < view->extent_units)
+    while (2 * units <= want * view->page_units && units < view->extent_units)
         units *= 2;
     return (at | (units - 1)) + 1;
 }

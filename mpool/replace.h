@@ -35,9 +35,9 @@ static inline void replace_reset(_Atomic uint8_t *ref)
 }
 
 /*
- * Move the hand over about `want` pages (1..64) and put those that may go into out: at most want,
- * rounded up to a power of two.  Returns how many; *moved is raised by the units that the hand has come on, so that a
- * caller knows when it has been round.
+ * Move the hand over at most `want` pages (1..64), or out of an extent of another size, and put those
+ * that may go into out.  Returns how many; *moved is raised by the units that the hand has come on,
+ * so that a caller knows when it has been round.
  */
 uint32_t replace_next(const struct replace_view *view, uint32_t want, uint32_t *out,
                       uint64_t *moved);
