@@ -199,7 +199,9 @@ static void each_field_is_named(void)
     WITH(d.reserve += 4096, TARN_ECORRUPT, "sizes");
     WITH(strcpy(d.backend, "nosuch"), TARN_ENOSYS, "nosuch");
     WITH(d.lock.ino ^= 1, TARN_EBUSY, "lock file");
-    WITH(d.machine[3] ^= 1, TARN_EBUSY, "another machine");
+    if (memcmp(whole.machine, (uint8_t[sizeof(whole.machine)]){ 0 }, sizeof(whole.machine)) != 0)
+        WITH(d.machine[3] ^= 1, TARN_EBUSY,
+             "another machine"); /* a container may not know its own */
 #undef WITH
     d = whole; /* what only the one decides who joins */
     d.fingerprint ^= 1;
