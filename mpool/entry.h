@@ -75,7 +75,7 @@ uint32_t entry_group_of(const struct tarn_mpool *pool, uint64_t key);
 /* How many entries a search for key looks at before e. */
 uint32_t entry_distance(const struct tarn_mpool *pool, uint64_t key, const struct entry *e);
 
-/* Locks of groups: one at a time, the overflow group's inside it. */
+/* Locks of groups: one at a time.  The last group has none: its entries are taken by CAS alone. */
 void entry_lock(struct tarn_thread *th, uint32_t group);
 void entry_unlock(struct tarn_thread *th, uint32_t group);
 
