@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Get: a page number becomes a pointer.  The hit is the first function, whole; everything else is
- * behind get_slowly().  pin.c says why what it does is enough.
+ * Get: a page number becomes a pointer.  The hit is tarn_page_get() with pin_entry(), whole;
+ * everything else is behind get_slowly().  pin.c says why what it does is enough.
  */
 #include "mpool/entry.h"
 #include "mpool/pin.h"

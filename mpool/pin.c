@@ -164,15 +164,20 @@ static bool one_more(void *ctx, _Atomic uint32_t *pin, uint32_t value)
     return true;
 }
 
-/* The last chained frame may have more places than are left to the limit: then pins are counted. */
-static bool all_pinned(const struct tarn_thread *th, const struct place *place)
+uint32_t pin_total(const struct tarn_mpool *pool, uint32_t lane)
 {
     uint32_t n = 0;
 
+    pin_walk(pool, lane, one_more, &n);
+    return n;
+}
+
+/* The last chained frame may have more places than are left to the limit: then pins are counted. */
+static bool all_pinned(const struct tarn_thread *th, const struct place *place)
+{
     if (!place->at || place->total < PINS_MAX)
         return place->total >= PINS_MAX;
-    pin_walk(th->pool, th->lane, one_more, &n);
-    return n >= PINS_MAX;
+    return pin_total(th->pool, th->lane) >= PINS_MAX;
 }
 
 _Atomic uint32_t *pin_place(struct tarn_thread *th, int *err)

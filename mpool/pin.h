@@ -76,6 +76,9 @@ void pin_scan(struct tarn_thread *th, struct pin_batch *batch);
 typedef bool (*pin_fn)(void *ctx, _Atomic uint32_t *pin, uint32_t value);
 void pin_walk(const struct tarn_mpool *pool, uint32_t lane, pin_fn fn, void *ctx);
 
+/* Pins of lane that are set. */
+uint32_t pin_total(const struct tarn_mpool *pool, uint32_t lane);
+
 /* Give the chained frames of a lane without pins back (at its end, or for the dead with `tag`). */
 void pin_unchain(struct tarn_mpool *pool, uint32_t lane, uint32_t tag);
 

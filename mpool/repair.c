@@ -143,8 +143,8 @@ static bool undo_claim(struct repair *r, struct entry *e, uint64_t w, uint64_t b
 {
     uint64_t lane = own_make(FRAME_LANE, r->tag);
 
-    write_mark(r->pool,
-               pte_frame(w)); /* he may have taken the bit of a page that was to be dropped */
+    /* he may have taken the bit of a page that was to be dropped */
+    write_mark(r->pool, pte_frame(w));
     (void)atomic_compare_exchange_strong(&r->pool->frames[pte_frame(w)].own, &lane,
                                          own_make(FRAME_MAPPED, entry_index(r->pool, e)));
     if (!atomic_compare_exchange_strong(&e->pte, &w, before & ~PTE_WT))

@@ -62,21 +62,13 @@ static uint64_t hits_of(const struct tarn_mpool *pool, uint32_t id)
     return file_counted(pool, file_counter(id)) - pool_file(pool, id)->hits_before;
 }
 
-static bool one_more(void *ctx, _Atomic uint32_t *pin, uint32_t value)
-{
-    (void)pin;
-    (void)value;
-    ++*(uint64_t *)ctx;
-    return true;
-}
-
 static uint64_t sum_pins(const struct tarn_mpool *pool)
 {
     uint32_t lanes = rows_lane_count(pool->region);
     uint64_t sum = 0;
 
     for (uint32_t i = 0; i < lanes; i++)
-        pin_walk(pool, i, one_more, &sum);
+        sum += pin_total(pool, i);
     return sum;
 }
 

@@ -58,13 +58,6 @@ static bool dirty_page(const struct tarn_mpool *pool, uint32_t frame, uint32_t i
     return (w & PTE_CL) != 0 || pool_dirty(pool, w); /* claimed: its version cannot be read now */
 }
 
-static int by_key(const void *a, const void *b)
-{
-    const struct write_page *x = a, *y = b;
-
-    return (x->key > y->key) - (x->key < y->key);
-}
-
 /* Add the page in frame if it is wanted; false: there is no room. */
 static bool add(const struct tarn_mpool *pool, uint32_t frame, uint32_t id, struct list *list)
 {
@@ -106,7 +99,7 @@ static void tidy(struct list *list)
 {
     uint32_t n = 0;
 
-    text_sort(list->pages, list->n, sizeof(*list->pages), by_key);
+    text_sort(list->pages, list->n, sizeof(*list->pages), write_by_key);
     for (uint32_t i = 0; i < list->n; i++)
         if (n == 0 || list->pages[i].key != list->pages[n - 1].key)
             list->pages[n++] = list->pages[i];

@@ -253,7 +253,7 @@ static void write_runs(struct batch *b)
     }
 }
 
-static int by_key(const void *a, const void *b)
+int write_by_key(const void *a, const void *b)
 {
     const struct write_page *x = a, *y = b;
 
@@ -298,7 +298,7 @@ void write_pages(struct tarn_thread *th, struct write_page *pages, uint32_t n,
                            (unsigned)BOUNCE_BYTES);
         return;
     }
-    text_sort(pages, n, sizeof(*pages), by_key);
+    text_sort(pages, n, sizeof(*pages), write_by_key);
     b.th = th;
     b.result = r;
     for (uint32_t i = 0; i < n; i = end) {

@@ -20,6 +20,9 @@ struct write_page {
     uint32_t frame;
 };
 
+/* The order of two struct write_page, for text_sort(). */
+int write_by_key(const void *a, const void *b);
+
 /*
  * Write back up to BATCH_MAX dirty pages, sorted by key; results are added to *r.  A key of 0, of an
  * entry that was emptied while the caller looked, is passed over.
